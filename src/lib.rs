@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod data;
+pub mod plugin;
+
+#[doc(hidden)]
+pub use inventory as __inventory;
