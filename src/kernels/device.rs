@@ -1,0 +1,358 @@
+//! Devices, and the buffers that live on them.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+/// Where a model's parameters live and its kernels run.
+///
+/// ```
+/// use pspo::kernels::Device;
+///
+/// let device = Device::cpu();
+/// let buffer = device.upload(&[1.0_f32, 2.0])?;
+/// assert_eq!(device.download(buffer.view())?, [1.0, 2.0]);
+/// # Ok::<(), pspo::kernels::KernelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Device(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Cpu {
+        threads: Threads,
+    },
+    #[cfg(feature = "cuda")]
+    Cuda(super::cuda::Cuda),
+}
+
+/// How many threads the CPU kernels of a device use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// Those of the rayon pool that the caller is in.
+    Pool,
+    /// The calling thread alone: for callers that share out work among threads themselves.
+    One,
+}
+
+/// What a kernel is run with.
+pub(crate) enum Backend<'a> {
+    Cpu(Threads),
+    #[cfg(feature = "cuda")]
+    Cuda(&'a super::cuda::Cuda),
+    #[cfg(not(feature = "cuda"))]
+    #[allow(dead_code)] // keeps the lifetime used in builds without CUDA
+    None(std::convert::Infallible, std::marker::PhantomData<&'a ()>),
+}
+
+/// A kernel could not run.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// A buffer does not have the length that its op's shapes ask for.
+    #[error("{op}: `{buffer}` holds {got} numbers, {needed} are needed")]
+    Shape {
+        /// The op.
+        op: &'static str,
+        /// The buffer's name in the op's contract.
+        buffer: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length needed.
+        needed: usize,
+    },
+    /// A token that the model's vocabulary does not have.
+    #[error("{op}: token {token} is not in a vocabulary of {vocabulary}")]
+    Token {
+        /// The op.
+        op: &'static str,
+        /// The token.
+        token: u32,
+        /// The vocabulary's size.
+        vocabulary: usize,
+    },
+    /// A row is longer than the positions that the model knows.
+    #[error("position {position} is beyond the model's {positions} positions")]
+    Position {
+        /// The position, from 0.
+        position: usize,
+        /// The model's positions.
+        positions: usize,
+    },
+    /// A buffer lives on another device than the one that the op runs on.
+    #[error("{op}: a buffer lives on another device than the op runs on")]
+    OtherDevice {
+        /// The op.
+        op: &'static str,
+    },
+    /// The op has no kernel for this device yet.
+    #[error("{op}: there is no kernel for this device yet; use `Device::cpu()`")]
+    Unsupported {
+        /// The op.
+        op: &'static str,
+    },
+    /// The device cannot be had or failed.
+    #[error("the device failed: {0}")]
+    Device(String),
+}
+
+impl Device {
+    /// The CPU, with the threads of the rayon pool that each call is made in.
+    pub fn cpu() -> Self {
+        Self(Inner::Cpu { threads: Threads::Pool })
+    }
+
+    /// The CPU, with the calling thread alone.
+    pub fn cpu_single_thread() -> Self {
+        Self(Inner::Cpu { threads: Threads::One })
+    }
+
+    /// The CUDA device of that number.
+    ///
+    /// # Errors
+    /// If the driver, NVRTC or the device is missing: the message says which.
+    #[cfg(feature = "cuda")]
+    pub fn cuda(ordinal: usize) -> Result<Self, KernelError> {
+        Ok(Self(Inner::Cuda(super::cuda::Cuda::new(ordinal)?)))
+    }
+
+    /// A device by its name in a config: `"cpu"`, or `"cuda:0"` with the feature `cuda`.
+    ///
+    /// # Errors
+    /// If there is no such device.
+    pub fn named(name: &str) -> Result<Self, KernelError> {
+        match name.strip_prefix("cuda:").map(str::parse::<usize>) {
+            _ if name == "cpu" => Ok(Self::cpu()),
+            #[cfg(feature = "cuda")]
+            Some(Ok(ordinal)) => Self::cuda(ordinal),
+            #[cfg(not(feature = "cuda"))]
+            Some(Ok(_)) => {
+                Err(KernelError::Device(format!("device `{name}` needs a build with the feature `cuda`")))
+            }
+            _ => Err(KernelError::Device(format!("`{name}` is no device: it must be `cpu` or `cuda:N`"))),
+        }
+    }
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>, KernelError> {
+        match &self.0 {
+            Inner::Cpu { .. } => Ok(Buffer::Host(vec![T::default(); len])),
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.zeros(len)?)),
+        }
+    }
+
+    /// A copy of `values`.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn upload<T: Element>(&self, values: &[T]) -> Result<Buffer<T>, KernelError> {
+        match &self.0 {
+            Inner::Cpu { .. } => Ok(Buffer::Host(values.to_vec())),
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.upload(values)?)),
+        }
+    }
+
+    /// A copy of a buffer, on the host.
+    ///
+    /// # Errors
+    /// If the buffer is not this device's.
+    pub fn download<T: Element>(&self, view: View<'_, T>) -> Result<Vec<T>, KernelError> {
+        match (&self.0, view) {
+            (_, View::Host(values)) => Ok(values.to_vec()),
+            #[cfg(feature = "cuda")]
+            (Inner::Cuda(cuda), View::Cuda(view)) => cuda.download(&view),
+            #[cfg(feature = "cuda")]
+            _ => Err(KernelError::OtherDevice { op: "download" }),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Backend<'_> {
+        match &self.0 {
+            Inner::Cpu { threads } => Backend::Cpu(*threads),
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(cuda) => Backend::Cuda(cuda),
+        }
+    }
+}
+
+/// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
+#[cfg(not(feature = "cuda"))]
+pub trait Element: Copy + Default + Send + Sync + std::fmt::Debug + 'static {}
+/// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
+#[cfg(feature = "cuda")]
+pub trait Element:
+    Copy
+    + Default
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + cudarc::driver::DeviceRepr
+    + cudarc::driver::ValidAsZeroBits
+    + 'static
+{
+}
+
+impl Element for f32 {}
+impl Element for u32 {}
+
+/// Numbers on a device.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Buffer<T: Element = f32> {
+    /// On the host, for the CPU.
+    Host(Vec<T>),
+    /// On a CUDA device.
+    #[cfg(feature = "cuda")]
+    Cuda(cudarc::driver::CudaSlice<T>),
+}
+
+/// A part of a buffer, to be read.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum View<'a, T: Element = f32> {
+    /// On the host.
+    Host(&'a [T]),
+    /// On a CUDA device.
+    #[cfg(feature = "cuda")]
+    Cuda(super::cuda::ViewRef<'a, T>),
+}
+
+/// A part of a buffer, to be written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ViewMut<'a, T: Element = f32> {
+    /// On the host.
+    Host(&'a mut [T]),
+    /// On a CUDA device.
+    #[cfg(feature = "cuda")]
+    Cuda(cudarc::driver::CudaViewMut<'a, T>),
+}
+
+impl<T: Element> Buffer<T> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(values) => values.len(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(slice) => slice.len(),
+        }
+    }
+
+    /// No elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The whole buffer, to be read.
+    pub fn view(&self) -> View<'_, T> {
+        self.slice(0..self.len())
+    }
+
+    /// The whole buffer, to be written.
+    pub fn view_mut(&mut self) -> ViewMut<'_, T> {
+        self.slice_mut(0..self.len())
+    }
+
+    /// A part of the buffer, to be read.
+    ///
+    /// # Panics
+    /// If the range is not within the buffer, as slice indexing does.
+    pub fn slice(&self, range: Range<usize>) -> View<'_, T> {
+        match self {
+            Self::Host(values) => View::Host(&values[range]),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(slice) => View::Cuda(super::cuda::ViewRef::new(slice, range)),
+        }
+    }
+
+    /// A part of the buffer, to be written.
+    ///
+    /// # Panics
+    /// If the range is not within the buffer, as slice indexing does.
+    pub fn slice_mut(&mut self, range: Range<usize>) -> ViewMut<'_, T> {
+        match self {
+            Self::Host(values) => ViewMut::Host(&mut values[range]),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(slice) => ViewMut::Cuda(slice.slice_mut(range)),
+        }
+    }
+}
+
+impl<'a, T: Element> View<'a, T> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(values) => values.len(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(view) => view.len(),
+        }
+    }
+
+    /// No elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The host's slice, for the CPU kernel of `op`.
+    pub(crate) fn host(self, _op: &'static str) -> Result<&'a [T], KernelError> {
+        match self {
+            Self::Host(values) => Ok(values),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => Err(KernelError::OtherDevice { op: _op }),
+        }
+    }
+
+    /// Checks the length that the contract of `op` asks of `buffer`.
+    pub(crate) fn expect(
+        &self,
+        op: &'static str,
+        buffer: &'static str,
+        needed: usize,
+    ) -> Result<(), KernelError> {
+        expect(op, buffer, self.len(), needed)
+    }
+}
+
+impl<'a, T: Element> ViewMut<'a, T> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(values) => values.len(),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(view) => view.len(),
+        }
+    }
+
+    /// No elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The host's slice, for the CPU kernel of `op`.
+    pub(crate) fn host(self, _op: &'static str) -> Result<&'a mut [T], KernelError> {
+        match self {
+            Self::Host(values) => Ok(values),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => Err(KernelError::OtherDevice { op: _op }),
+        }
+    }
+
+    /// Checks the length that the contract of `op` asks of `buffer`.
+    pub(crate) fn expect(
+        &self,
+        op: &'static str,
+        buffer: &'static str,
+        needed: usize,
+    ) -> Result<(), KernelError> {
+        expect(op, buffer, self.len(), needed)
+    }
+}
+
+fn expect(op: &'static str, buffer: &'static str, got: usize, needed: usize) -> Result<(), KernelError> {
+    if got == needed { Ok(()) } else { Err(KernelError::Shape { op, buffer, got, needed }) }
+}

@@ -1,0 +1,34 @@
+//! Embedding on the CPU. It copies less than the first norm reads, so one thread does it.
+
+use crate::kernels::KernelError;
+
+pub(super) fn forward(width: usize, table: &[f32], tokens: &[u32], x: &mut [f32]) -> Result<(), KernelError> {
+    check("embedding", width, table.len(), tokens)?;
+    for (x, &token) in x.chunks_exact_mut(width).zip(tokens) {
+        x.copy_from_slice(&table[token as usize * width..][..width]);
+    }
+    Ok(())
+}
+
+pub(super) fn backward(
+    width: usize,
+    tokens: &[u32],
+    dx: &[f32],
+    d_table: &mut [f32],
+) -> Result<(), KernelError> {
+    check("embedding, gradient", width, d_table.len(), tokens)?;
+    for (dx, &token) in dx.chunks_exact(width).zip(tokens) {
+        for (d, &g) in d_table[token as usize * width..][..width].iter_mut().zip(dx) {
+            *d += g;
+        }
+    }
+    Ok(())
+}
+
+fn check(op: &'static str, width: usize, table: usize, tokens: &[u32]) -> Result<(), KernelError> {
+    let vocabulary = table / width;
+    match tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        Some(&token) => Err(KernelError::Token { op, token, vocabulary }),
+        None => Ok(()),
+    }
+}

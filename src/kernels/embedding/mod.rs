@@ -1,0 +1,67 @@
+//! Embedding: row `tokens[i]` of the table becomes row i.
+
+mod cpu;
+
+use super::{Device, KernelError, View, ViewMut, dispatch};
+
+/// x `[n, width]` from the table `[vocabulary, width]` and n tokens.
+///
+/// # Errors
+/// If a buffer has another length, or a token is not in the vocabulary.
+pub fn forward(
+    device: &Device,
+    width: usize,
+    table: View<'_>,
+    tokens: View<'_, u32>,
+    x: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "embedding";
+    x.expect(OP, "x", tokens.len() * width)?;
+    dispatch!(device, OP, cpu(_threads) => {
+        cpu::forward(width, table.host(OP)?, tokens.host(OP)?, x.host(OP)?)?
+    })
+}
+
+/// d_table += the gradient of the table from dx `[n, width]`, in the order of the tokens.
+///
+/// # Errors
+/// If a buffer has another length, or a token is not in the vocabulary.
+pub fn backward(
+    device: &Device,
+    width: usize,
+    tokens: View<'_, u32>,
+    dx: View<'_>,
+    d_table: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "embedding, gradient";
+    dx.expect(OP, "dx", tokens.len() * width)?;
+    dispatch!(device, OP, cpu(_threads) => {
+        cpu::backward(width, tokens.host(OP)?, dx.host(OP)?, d_table.host(OP)?)?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gathers_and_adds_back() {
+        let table = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let tokens = [2, 0, 2];
+        let mut x = [f32::NAN; 6];
+        forward(&Device::cpu(), 2, View::Host(&table), View::Host(&tokens), ViewMut::Host(&mut x)).unwrap();
+        assert_eq!(x, [4.0, 5.0, 0.0, 1.0, 4.0, 5.0]);
+        let mut d_table = [1.0; 6];
+        backward(&Device::cpu(), 2, View::Host(&tokens), View::Host(&x), ViewMut::Host(&mut d_table))
+            .unwrap();
+        assert_eq!(d_table, [1.0, 2.0, 1.0, 1.0, 9.0, 11.0]);
+    }
+
+    #[test]
+    fn an_unknown_token_is_an_error() {
+        let mut x = [0.0; 2];
+        let error =
+            forward(&Device::cpu(), 2, View::Host(&[0.0; 4]), View::Host(&[2]), ViewMut::Host(&mut x));
+        assert_eq!(error.unwrap_err().to_string(), "embedding: token 2 is not in a vocabulary of 2");
+    }
+}

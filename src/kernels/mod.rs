@@ -1,0 +1,43 @@
+//! The trunk's ops, one folder each: contract and tests in `mod.rs`, the CPU in `cpu.rs`, CUDA in
+//! `cuda.rs` and `<op>.cu`.
+//!
+//! Numbers are f32. A row-major matrix of r rows and c columns is written `[r, c]`. The rows of a batch
+//! are packed: N is the number of tokens of all rows together, and no pad token exists.
+
+pub mod adamw;
+pub mod attention;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+mod device;
+pub mod embedding;
+pub mod product;
+pub mod rms_norm;
+pub mod rotary;
+pub mod swiglu;
+#[cfg(test)]
+pub(crate) mod test_values;
+pub mod token_log_prob;
+pub(crate) mod vector;
+
+pub(crate) use device::Backend;
+pub use device::{Buffer, Device, Element, KernelError, Threads, View, ViewMut};
+
+/// Runs an op's CPU or CUDA implementation, whichever `device` is.
+macro_rules! dispatch {
+    ($device:expr, $op:expr, cpu($threads:ident) => $cpu:expr $(, cuda($cuda:ident) => $on_cuda:expr)? $(,)?) => {
+        match $device.backend() {
+            $crate::kernels::Backend::Cpu($threads) => {
+                let _ = $threads;
+                $cpu;
+                Ok(())
+            }
+            $(
+                #[cfg(feature = "cuda")]
+                $crate::kernels::Backend::Cuda($cuda) => return $on_cuda,
+            )?
+            #[allow(unreachable_patterns)]
+            _ => Err($crate::kernels::KernelError::Unsupported { op: $op }),
+        }
+    };
+}
+pub(crate) use dispatch;

@@ -1,0 +1,210 @@
+//! Products with a weight matrix: y = x W, and its two gradients.
+//!
+//! A row of the result depends on that row of x alone, to the last bit, whatever the number of rows and
+//! threads: a token sampled in a batch is the token sampled alone.
+
+mod cpu;
+
+use super::{Device, KernelError, View, ViewMut, dispatch};
+
+pub(crate) use cpu::{Matrix, gemm, gemm_at};
+
+/// How a weight lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightLayout {
+    /// `[inputs, outputs]`: the trunk's own, whose forward product needs no packing.
+    InOut,
+    /// `[outputs, inputs]`: an embedding table, used again as the output layer.
+    OutIn,
+}
+
+/// Sizes of a product: `rows` × `inputs` by `inputs` × `outputs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows of x and y.
+    pub rows: usize,
+    /// Columns of x.
+    pub inputs: usize,
+    /// Columns of y.
+    pub outputs: usize,
+    /// How the weight lies.
+    pub layout: WeightLayout,
+}
+
+impl Shape {
+    fn check(&self, op: &'static str, x: usize, w: usize, y: usize) -> Result<(), KernelError> {
+        let Self { rows, inputs, outputs, .. } = *self;
+        for (buffer, got, needed) in
+            [("x", x, rows * inputs), ("w", w, inputs * outputs), ("y", y, rows * outputs)]
+        {
+            if got != needed {
+                return Err(KernelError::Shape { op, buffer, got, needed });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// y = x W, or y += x W where `accumulate`. x `[rows, inputs]`, y `[rows, outputs]`.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn forward(
+    device: &Device,
+    shape: Shape,
+    x: View<'_>,
+    w: View<'_>,
+    y: ViewMut<'_>,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    const OP: &str = "product";
+    shape.check(OP, x.len(), w.len(), y.len())?;
+    dispatch!(device, OP, cpu(threads) => {
+        cpu::forward(threads, shape, x.host(OP)?, w.host(OP)?, y.host(OP)?, accumulate)
+    })
+}
+
+/// dx = dy Wᵀ, or dx += dy Wᵀ where `accumulate`.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn backward_input(
+    device: &Device,
+    shape: Shape,
+    dy: View<'_>,
+    w: View<'_>,
+    dx: ViewMut<'_>,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    const OP: &str = "product, gradient of the input";
+    shape.check(OP, dx.len(), w.len(), dy.len())?;
+    dispatch!(device, OP, cpu(threads) => {
+        cpu::backward_input(threads, shape, dy.host(OP)?, w.host(OP)?, dx.host(OP)?, accumulate)
+    })
+}
+
+/// dW += xᵀ dy.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn backward_weight(
+    device: &Device,
+    shape: Shape,
+    x: View<'_>,
+    dy: View<'_>,
+    dw: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "product, gradient of the weight";
+    shape.check(OP, x.len(), dw.len(), dy.len())?;
+    dispatch!(device, OP, cpu(threads) => {
+        cpu::backward_weight(threads, shape, x.host(OP)?, dy.host(OP)?, dw.host(OP)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::test_values::{assert_close, uniform};
+
+    fn exact(shape: Shape, x: &[f32], w: &[f32]) -> Vec<f32> {
+        let Shape { rows, inputs, outputs, layout } = shape;
+        let weight = |i: usize, o: usize| match layout {
+            WeightLayout::InOut => w[i * outputs + o],
+            WeightLayout::OutIn => w[o * inputs + i],
+        };
+        let mut y = Vec::new();
+        for r in 0..rows {
+            for o in 0..outputs {
+                let dot: f64 =
+                    (0..inputs).map(|i| f64::from(x[r * inputs + i]) * f64::from(weight(i, o))).sum();
+                y.push(dot as f32);
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn products_and_gradients_agree_with_the_definition() {
+        for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+            for (rows, inputs, outputs) in [(0, 3, 4), (1, 1, 1), (1, 33, 31), (31, 33, 7), (33, 600, 65)] {
+                let shape = Shape { rows, inputs, outputs, layout };
+                let (x, w) = (uniform("x", rows * inputs), uniform("w", inputs * outputs));
+                let dy = uniform("dy", rows * outputs);
+                for device in [Device::cpu(), Device::cpu_single_thread()] {
+                    let mut y = vec![7.0; rows * outputs];
+                    forward(&device, shape, View::Host(&x), View::Host(&w), ViewMut::Host(&mut y), false)
+                        .unwrap();
+                    assert_close(&y, &exact(shape, &x, &w), 1e-5);
+
+                    let flipped = match layout {
+                        WeightLayout::InOut => WeightLayout::OutIn,
+                        WeightLayout::OutIn => WeightLayout::InOut,
+                    };
+                    let back = Shape { rows, inputs: outputs, outputs: inputs, layout: flipped };
+                    let mut dx = vec![1.0; rows * inputs];
+                    backward_input(
+                        &device,
+                        shape,
+                        View::Host(&dy),
+                        View::Host(&w),
+                        ViewMut::Host(&mut dx),
+                        true,
+                    )
+                    .unwrap();
+                    let needed: Vec<_> = exact(back, &dy, &w).iter().map(|v| v + 1.0).collect();
+                    assert_close(&dx, &needed, 1e-5);
+
+                    let mut dw = vec![1.0; inputs * outputs];
+                    backward_weight(&device, shape, View::Host(&x), View::Host(&dy), ViewMut::Host(&mut dw))
+                        .unwrap();
+                    for i in 0..inputs {
+                        for o in 0..outputs {
+                            let needed =
+                                1.0 + (0..rows).map(|r| x[r * inputs + i] * dy[r * outputs + o]).sum::<f32>();
+                            let place =
+                                if layout == WeightLayout::InOut { i * outputs + o } else { o * inputs + i };
+                            assert_close(&dw[place..=place], &[needed], 1e-4);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_in_every_batch() {
+        for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+            for (inputs, outputs) in [(64, 16), (128, 352), (700, 96), (33, 513)] {
+                let x = uniform("x", 130 * inputs);
+                let w = uniform("w", inputs * outputs);
+                let run = |device: &Device, rows: usize| {
+                    let shape = Shape { rows, inputs, outputs, layout };
+                    let mut y = vec![0.5; rows * outputs];
+                    let x = View::Host(&x[..rows * inputs]);
+                    forward(device, shape, x, View::Host(&w), ViewMut::Host(&mut y), true).unwrap();
+                    y[..outputs].to_vec()
+                };
+                let alone = run(&Device::cpu_single_thread(), 1);
+                for rows in [2, 3, 4, 5, 8, 17, 64, 130] {
+                    assert_eq!(run(&Device::cpu(), rows), alone, "{rows} rows of {inputs} x {outputs}");
+                    assert_eq!(run(&Device::cpu_single_thread(), rows), alone);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_length_is_named() {
+        let shape = Shape { rows: 2, inputs: 3, outputs: 4, layout: WeightLayout::InOut };
+        let error = forward(
+            &Device::cpu(),
+            shape,
+            View::Host(&[0.0; 6]),
+            View::Host(&[0.0; 11]),
+            ViewMut::Host(&mut [0.0; 8]),
+            false,
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "product: `w` holds 11 numbers, 12 are needed");
+    }
+}

@@ -1,0 +1,122 @@
+//! Rotary positions (Su et al., 2021): each pair (x_j, x_{j + d/2}) of a head is turned by an angle of
+//! position × θ^(−2j/d), in the half-split layout of the Llama family.
+
+mod cpu;
+
+use super::{Buffer, Device, KernelError, View, ViewMut, dispatch};
+
+/// Cosines and sines of every position and pair.
+#[derive(Debug)]
+pub struct Table {
+    cos: Buffer,
+    sin: Buffer,
+    head_size: usize,
+    positions: usize,
+}
+
+impl Table {
+    /// The table for heads of `head_size` (even) and `positions` positions, with base θ.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(device: &Device, head_size: usize, positions: usize, theta: f32) -> Result<Self, KernelError> {
+        let half = head_size / 2;
+        let angle = |position: usize, pair: usize| {
+            position as f64 * f64::from(theta).powf(-2.0 * pair as f64 / head_size as f64)
+        };
+        let places = || (0..positions).flat_map(|position| (0..half).map(move |pair| (position, pair)));
+        let cos: Vec<f32> = places().map(|(position, pair)| angle(position, pair).cos() as f32).collect();
+        let sin: Vec<f32> = places().map(|(position, pair)| angle(position, pair).sin() as f32).collect();
+        Ok(Self { cos: device.upload(&cos)?, sin: device.upload(&sin)?, head_size, positions })
+    }
+
+    /// How many positions there are.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+}
+
+/// Which way to turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// As the forward pass does.
+    Forward,
+    /// Back: the gradient, since a rotation's transpose is its inverse.
+    Backward,
+}
+
+/// Turns the first `heads` heads of each row of x `[n, stride]` in place, by the row's position.
+///
+/// # Errors
+/// If a buffer has another length, or a position is beyond the table.
+pub fn rotate(
+    device: &Device,
+    table: &Table,
+    direction: Direction,
+    heads: usize,
+    stride: usize,
+    positions: View<'_, u32>,
+    x: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "rotary";
+    x.expect(OP, "x", positions.len() * stride)?;
+    dispatch!(device, OP, cpu(threads) => {
+        let positions = positions.host(OP)?;
+        if let Some(&position) = positions.iter().find(|&&position| position as usize >= table.positions) {
+            return Err(KernelError::Position { position: position as usize, positions: table.positions });
+        }
+        let (cos, sin) = (table.cos.view().host(OP)?, table.sin.view().host(OP)?);
+        cpu::rotate(threads, table.head_size, cos, sin, direction, heads, stride, positions, x.host(OP)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::test_values::{assert_close, uniform};
+
+    #[test]
+    fn turns_pairs_by_the_angle_and_back() {
+        let (heads, head_size, stride) = (2, 6, 15);
+        let table = Table::new(&Device::cpu(), head_size, 50, 100.0).unwrap();
+        let positions = [0_u32, 7, 49];
+        let x = uniform("x", 3 * stride);
+        let mut y = x.clone();
+        let turn = |direction, y: &mut [f32]| {
+            rotate(
+                &Device::cpu(),
+                &table,
+                direction,
+                heads,
+                stride,
+                View::Host(&positions),
+                ViewMut::Host(y),
+            )
+            .unwrap();
+        };
+        turn(Direction::Forward, &mut y);
+        for (row, &position) in positions.iter().enumerate() {
+            for head in 0..heads {
+                for pair in 0..3 {
+                    let angle = position as f32 * 100_f32.powf(-2.0 * pair as f32 / 6.0);
+                    let at = row * stride + head * head_size + pair;
+                    let (a, b) = (x[at], x[at + 3]);
+                    let needed = [a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()];
+                    assert_close(&[y[at], y[at + 3]], &needed, 1e-5);
+                }
+            }
+            assert_eq!(y[row * stride + 12..(row + 1) * stride], x[row * stride + 12..(row + 1) * stride]);
+        }
+        turn(Direction::Backward, &mut y);
+        assert_close(&y, &x, 1e-6);
+    }
+
+    #[test]
+    fn a_position_beyond_the_table_is_an_error() {
+        let table = Table::new(&Device::cpu(), 2, 4, 100.0).unwrap();
+        let x = &mut [0.0; 2];
+        let error =
+            rotate(&Device::cpu(), &table, Direction::Forward, 1, 2, View::Host(&[4]), ViewMut::Host(x));
+        assert_eq!(error, Err(KernelError::Position { position: 4, positions: 4 }));
+    }
+}

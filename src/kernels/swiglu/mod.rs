@@ -1,0 +1,64 @@
+//! SwiGLU (Shazeer, 2020): a = silu(g) u with silu(g) = g / (1 + e^−g).
+
+mod cpu;
+
+use super::{Device, KernelError, View, ViewMut, dispatch};
+
+/// a `[n, hidden]` from `gate_up` `[n, 2 hidden]`, in whose rows the gate stands before the factor.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn forward(device: &Device, hidden: usize, gate_up: View<'_>, a: ViewMut<'_>) -> Result<(), KernelError> {
+    const OP: &str = "swiglu";
+    gate_up.expect(OP, "gate_up", 2 * a.len())?;
+    a.expect(OP, "a", a.len() / hidden * hidden)?;
+    dispatch!(device, OP, cpu(threads) => cpu::forward(threads, hidden, gate_up.host(OP)?, a.host(OP)?))
+}
+
+/// The gradient of `gate_up` from `gate_up` and `da` `[n, hidden]`, written to `d_gate_up`.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn backward(
+    device: &Device,
+    hidden: usize,
+    gate_up: View<'_>,
+    da: View<'_>,
+    d_gate_up: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "swiglu, gradient";
+    gate_up.expect(OP, "gate_up", 2 * da.len())?;
+    d_gate_up.expect(OP, "d_gate_up", 2 * da.len())?;
+    dispatch!(device, OP, cpu(threads) => {
+        cpu::backward(threads, hidden, gate_up.host(OP)?, da.host(OP)?, d_gate_up.host(OP)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::test_values::{assert_close, assert_gradient, uniform, weighted};
+
+    fn run(hidden: usize, gate_up: &[f32]) -> Vec<f32> {
+        let mut a = vec![f32::NAN; gate_up.len() / 2];
+        forward(&Device::cpu(), hidden, View::Host(gate_up), ViewMut::Host(&mut a)).unwrap();
+        a
+    }
+
+    #[test]
+    fn agrees_with_the_definition_and_its_gradient_with_differences() {
+        for (n, hidden) in [(0, 4), (1, 1), (3, 31), (300, 33)] {
+            let x: Vec<f32> = uniform("x", 2 * n * hidden).iter().map(|v| v * 5.0).collect();
+            let exact: Vec<f32> = x
+                .chunks(2 * hidden)
+                .flat_map(|row| (0..hidden).map(|j| row[j] / (1.0 + (-row[j]).exp()) * row[hidden + j]))
+                .collect();
+            assert_close(&run(hidden, &x), &exact, 1e-5);
+            let da = uniform("da", n * hidden);
+            let mut dx = vec![f32::NAN; x.len()];
+            backward(&Device::cpu(), hidden, View::Host(&x), View::Host(&da), ViewMut::Host(&mut dx))
+                .unwrap();
+            assert_gradient(&x, &dx, 5e-3, |x| weighted(&run(hidden, x), &da));
+        }
+    }
+}

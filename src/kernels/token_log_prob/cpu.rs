@@ -1,0 +1,139 @@
+//! Log-probabilities and entropies on the CPU, a block of tokens at a time.
+
+use super::OutputLayer;
+use crate::kernels::Threads;
+use crate::kernels::product::{Matrix, WeightLayout, gemm};
+use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum, sum2, vectorized};
+
+/// Logits held at once: 4 MiB.
+const HELD: usize = 1 << 20;
+/// Tokens of one task within a block.
+const ROWS: usize = 16;
+
+/// Tokens of a block: by the vocabulary alone, so that the order of summation is the same in all runs.
+fn block(vocabulary: usize) -> usize {
+    (HELD / vocabulary).clamp(ROWS, 2048)
+}
+
+fn weight_of(layer: OutputLayer, weight: &[f32]) -> Matrix<&[f32]> {
+    match layer.layout {
+        WeightLayout::InOut => Matrix::rows(weight, layer.vocabulary),
+        WeightLayout::OutIn => Matrix::rows(weight, layer.width).transposed(),
+    }
+}
+
+fn logits(threads: Threads, layer: OutputLayer, hidden: &[f32], weight: &[f32], out: &mut [f32]) {
+    let OutputLayer { width, vocabulary, .. } = layer;
+    let n = hidden.len() / width;
+    let z = Matrix::rows(out, vocabulary);
+    gemm(threads, (n, vocabulary, width), z, false, Matrix::rows(hidden, width), weight_of(layer, weight));
+}
+
+pub(super) fn forward(
+    threads: Threads,
+    layer: OutputLayer,
+    hidden: &[f32],
+    weight: &[f32],
+    targets: &[u32],
+    log_prob: &mut [f32],
+    entropy: &mut [f32],
+    log_sum: &mut [f32],
+) {
+    let OutputLayer { width, vocabulary, .. } = layer;
+    let block = block(vocabulary);
+    let mut z = vec![0.0; block.min(targets.len()) * vocabulary];
+    let inverse = 1.0 / layer.temperature;
+    let results = [log_prob, entropy, log_sum].map(SharedMut::new);
+    for start in (0..targets.len()).step_by(block) {
+        let count = block.min(targets.len() - start);
+        let z = &mut z[..count * vocabulary];
+        logits(threads, layer, &hidden[start * width..(start + count) * width], weight, z);
+        let z = SharedMut::new(z);
+        for_each_task(threads, count.div_ceil(ROWS), |task| {
+            let rows = task * ROWS..count.min((task + 1) * ROWS);
+            // SAFETY: each task has rows of its own.
+            let [log_prob, entropy, log_sum] =
+                results.map(|result| unsafe { result.slice(start + rows.start, rows.len()) });
+            // SAFETY: as above.
+            let z = unsafe { z.slice(rows.start * vocabulary, rows.len() * vocabulary) };
+            let targets = &targets[start + rows.start..start + rows.end];
+            vectorized(|| {
+                for (i, z) in z.chunks_exact_mut(vocabulary).enumerate() {
+                    let top = max(z) * inverse;
+                    let target = z[targets[i] as usize] * inverse;
+                    for z in z.iter_mut() {
+                        *z = *z * inverse - top;
+                    }
+                    let total = sum(z, exp);
+                    // Σ π (z − top): small terms are added to small terms
+                    let mean = sum2(z, z, |z, _| z * exp(z)) / total;
+                    log_sum[i] = top + total.ln();
+                    log_prob[i] = target - log_sum[i];
+                    entropy[i] = total.ln() - mean;
+                }
+            });
+        });
+    }
+}
+
+pub(super) fn backward(
+    threads: Threads,
+    layer: OutputLayer,
+    hidden: &[f32],
+    weight: &[f32],
+    targets: &[u32],
+    (entropy, log_sum): (&[f32], &[f32]),
+    (d_log_prob, d_entropy): (&[f32], &[f32]),
+    d_hidden: &mut [f32],
+    d_weight: &mut [f32],
+) {
+    let OutputLayer { width, vocabulary, layout, .. } = layer;
+    let block = block(vocabulary);
+    let mut z = vec![0.0; block.min(targets.len()) * vocabulary];
+    let inverse = 1.0 / layer.temperature;
+    for start in (0..targets.len()).step_by(block) {
+        let count = block.min(targets.len() - start);
+        let hidden = &hidden[start * width..(start + count) * width];
+        let z = &mut z[..count * vocabulary];
+        logits(threads, layer, hidden, weight, z);
+        let shared = SharedMut::new(z);
+        for_each_task(threads, count.div_ceil(ROWS), |task| {
+            let rows = task * ROWS..count.min((task + 1) * ROWS);
+            // SAFETY: each task has rows of its own.
+            let z = unsafe { shared.slice(rows.start * vocabulary, rows.len() * vocabulary) };
+            vectorized(|| {
+                for (z, i) in z.chunks_exact_mut(vocabulary).zip(start + rows.start..) {
+                    let (a, b) = (d_log_prob[i], d_entropy[i]);
+                    let (kept, entropy) = (log_sum[i], entropy[i]);
+                    for z in z.iter_mut() {
+                        let log_prob = *z * inverse - kept;
+                        *z = -exp(log_prob) * (a + b * (log_prob + entropy)) * inverse;
+                    }
+                    z[targets[i] as usize] += a * inverse;
+                }
+            });
+        });
+        let dz: &[f32] = z;
+        let d_hidden = Matrix::rows(&mut d_hidden[start * width..(start + count) * width], width);
+        let dz_rows = Matrix::rows(dz, vocabulary);
+        gemm(
+            threads,
+            (count, width, vocabulary),
+            d_hidden,
+            false,
+            dz_rows,
+            weight_of(layer, weight).transposed(),
+        );
+        let hidden = Matrix::rows(hidden, width);
+        match layout {
+            WeightLayout::InOut => {
+                let dw = Matrix::rows(&mut *d_weight, vocabulary);
+                gemm(threads, (width, vocabulary, count), dw, true, hidden.transposed(), dz_rows);
+            }
+            WeightLayout::OutIn => {
+                let dw = Matrix::rows(&mut *d_weight, width);
+                gemm(threads, (vocabulary, width, count), dw, true, dz_rows.transposed(), hidden);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The output layer, softmax, log-probability and entropy of tokens in one op, which never holds the
+//! logits of more than a block of tokens.
+//!
+//! With z = h W / temperature: log π(y) = z_y − ln Σ e^z and H = ln Σ e^z − Σ π z. Backward, with the
+//! gradients a of log π and b of H: dz_j = a (1[j = y] − π_j) − b π_j (z_j − ln Σ e^z + H).
+
+mod cpu;
+
+use super::product::WeightLayout;
+use super::{Device, KernelError, View, ViewMut, dispatch};
+
+/// The output layer's sizes, and the sampling temperature that logits are divided by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutputLayer {
+    /// Columns of the hidden states.
+    pub width: usize,
+    /// Tokens that there are.
+    pub vocabulary: usize,
+    /// How the weight lies: `InOut` is `[width, vocabulary]`.
+    pub layout: WeightLayout,
+    /// Logits are divided by it.
+    pub temperature: f32,
+}
+
+impl OutputLayer {
+    fn check(&self, op: &'static str, n: usize, hidden: usize, weight: usize) -> Result<(), KernelError> {
+        for (buffer, got, needed) in
+            [("hidden", hidden, n * self.width), ("weight", weight, self.width * self.vocabulary)]
+        {
+            if got != needed {
+                return Err(KernelError::Shape { op, buffer, got, needed });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&self, op: &'static str, targets: &[u32]) -> Result<(), KernelError> {
+        match targets.iter().find(|&&token| token as usize >= self.vocabulary) {
+            Some(&token) => Err(KernelError::Token { op, token, vocabulary: self.vocabulary }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `log_prob` and `entropy` `[n]` of the targets `[n]` from hidden states `[n, width]`; `log_sum` `[n]`,
+/// which is ln Σ e^z, is kept for the backward pass.
+///
+/// # Errors
+/// If a buffer has another length or a target is not in the vocabulary.
+pub fn forward(
+    device: &Device,
+    layer: OutputLayer,
+    hidden: View<'_>,
+    weight: View<'_>,
+    targets: View<'_, u32>,
+    log_prob: ViewMut<'_>,
+    entropy: ViewMut<'_>,
+    log_sum: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "token_log_prob";
+    let n = targets.len();
+    layer.check(OP, n, hidden.len(), weight.len())?;
+    log_prob.expect(OP, "log_prob", n)?;
+    entropy.expect(OP, "entropy", n)?;
+    log_sum.expect(OP, "log_sum", n)?;
+    dispatch!(device, OP, cpu(threads) => {
+        let targets = targets.host(OP)?;
+        layer.check_tokens(OP, targets)?;
+        cpu::forward(
+            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
+            log_prob.host(OP)?, entropy.host(OP)?, log_sum.host(OP)?,
+        )
+    })
+}
+
+/// `d_hidden` (written) and `d_weight` (added to) from the gradients of both results.
+///
+/// # Errors
+/// If a buffer has another length or a target is not in the vocabulary.
+pub fn backward(
+    device: &Device,
+    layer: OutputLayer,
+    hidden: View<'_>,
+    weight: View<'_>,
+    targets: View<'_, u32>,
+    kept: (View<'_>, View<'_>),
+    gradients: (View<'_>, View<'_>),
+    d_hidden: ViewMut<'_>,
+    d_weight: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    const OP: &str = "token_log_prob, gradient";
+    let n = targets.len();
+    let ((entropy, log_sum), (d_log_prob, d_entropy)) = (kept, gradients);
+    layer.check(OP, n, hidden.len(), weight.len())?;
+    layer.check(OP, n, d_hidden.len(), d_weight.len())?;
+    for view in [entropy, log_sum, d_log_prob, d_entropy] {
+        view.expect(OP, "a number per target", n)?;
+    }
+    dispatch!(device, OP, cpu(threads) => {
+        let targets = targets.host(OP)?;
+        layer.check_tokens(OP, targets)?;
+        cpu::backward(
+            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
+            (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
+            d_hidden.host(OP)?, d_weight.host(OP)?,
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::test_values::{assert_close, assert_gradient, uniform, weighted};
+
+    fn run(layer: OutputLayer, hidden: &[f32], weight: &[f32], targets: &[u32]) -> [Vec<f32>; 3] {
+        let mut results = [(); 3].map(|()| vec![f32::NAN; targets.len()]);
+        let [log_prob, entropy, log_sum] = &mut results;
+        let m = ViewMut::Host;
+        let (h, w, t) = (View::Host(hidden), View::Host(weight), View::Host(targets));
+        forward(&Device::cpu(), layer, h, w, t, m(log_prob), m(entropy), m(log_sum)).unwrap();
+        results
+    }
+
+    #[test]
+    fn agrees_with_the_definition_and_its_gradient_with_differences() {
+        for (n, width, vocabulary) in [(0, 3, 5), (1, 1, 1), (31, 8, 33), (300, 5, 31)] {
+            for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+                let layer = OutputLayer { width, vocabulary, layout, temperature: 0.7 };
+                let (hidden, weight) = (uniform("h", n * width), uniform("w", width * vocabulary));
+                let targets: Vec<u32> = (0..n).map(|i| (i * 7 % vocabulary) as u32).collect();
+                let kept = run(layer, &hidden, &weight, &targets);
+                for (i, &target) in targets.iter().enumerate() {
+                    let logit = |v: usize| -> f64 {
+                        let w = |c: usize| match layout {
+                            WeightLayout::InOut => weight[c * vocabulary + v],
+                            WeightLayout::OutIn => weight[v * width + c],
+                        };
+                        (0..width).map(|c| f64::from(hidden[i * width + c] * w(c))).sum::<f64>() / 0.7
+                    };
+                    let sum: f64 = (0..vocabulary).map(|v| logit(v).exp()).sum();
+                    let log_prob = |v: usize| logit(v) - sum.ln();
+                    let entropy: f64 = (0..vocabulary).map(|v| -log_prob(v).exp() * log_prob(v)).sum();
+                    let needed = [log_prob(target as usize) as f32, entropy as f32, sum.ln() as f32];
+                    assert_close(&[kept[0][i], kept[1][i], kept[2][i]], &needed, 1e-5);
+                }
+
+                let (a, b) = (uniform("a", n), uniform("b", n));
+                let (mut dh, mut dw) = (vec![f32::NAN; hidden.len()], vec![0.0; weight.len()]);
+                let v = View::Host;
+                let (dhv, dwv) = (ViewMut::Host(&mut dh), ViewMut::Host(&mut dw));
+                let (kept, gradients) = ((v(&kept[1]), v(&kept[2])), (v(&a), v(&b)));
+                backward(
+                    &Device::cpu(),
+                    layer,
+                    v(&hidden),
+                    v(&weight),
+                    View::Host(&targets),
+                    kept,
+                    gradients,
+                    dhv,
+                    dwv,
+                )
+                .unwrap();
+                let loss = |hidden: &[f32], weight: &[f32]| {
+                    let [log_prob, entropy, _] = run(layer, hidden, weight, &targets);
+                    weighted(&log_prob, &a) + weighted(&entropy, &b)
+                };
+                assert_gradient(&hidden, &dh, 5e-3, |h| loss(h, &weight));
+                assert_gradient(&weight, &dw, 2e-2, |w| loss(&hidden, w));
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_target_is_an_error() {
+        let layer = OutputLayer { width: 1, vocabulary: 2, layout: WeightLayout::InOut, temperature: 1.0 };
+        let mut results = [[0.0]; 3];
+        let [a, b, c] = &mut results;
+        let (h, w) = (View::Host(&[0.0]), View::Host(&[0.0, 0.0]));
+        let m = |x| ViewMut::Host(x);
+        let error = forward(&Device::cpu(), layer, h, w, View::Host(&[2]), m(a), m(b), m(c)).unwrap_err();
+        assert!(error.to_string().contains("token 2 is not in a vocabulary of 2"));
+    }
+}
