@@ -2,7 +2,10 @@
 
 pub mod data;
 pub mod kernels;
+pub mod model;
 pub mod plugin;
 
+#[doc(hidden)]
+pub use dfdx as __dfdx;
 #[doc(hidden)]
 pub use inventory as __inventory;

@@ -39,6 +39,9 @@ pub enum LayoutError {
         /// The shape needed.
         needed: Vec<usize>,
     },
+    /// The right tensors in another order.
+    #[error("the tensors stand in another order than this model's")]
+    Order,
     /// The flat buffer has another length.
     #[error("{got} values do not fill a layout of {needed}")]
     Length {
@@ -74,6 +77,28 @@ impl Layout {
             let len = entry.shape.iter().product::<usize>();
             (entry.name.as_str(), entry.shape.as_slice(), entry.start..entry.start + len)
         })
+    }
+
+    /// Checks that this is the layout `needed`.
+    ///
+    /// # Errors
+    /// Names the first tensor that is missing, of another shape or not expected.
+    pub fn must_equal(&self, needed: &Self) -> Result<(), LayoutError> {
+        for (name, shape, _) in needed.iter() {
+            match self.iter().find(|(other, ..)| *other == name) {
+                None => return Err(LayoutError::Missing(name.to_owned())),
+                Some((_, got, _)) if got != shape => {
+                    let (got, needed) = (got.to_vec(), shape.to_vec());
+                    return Err(LayoutError::Shape { name: name.to_owned(), got, needed });
+                }
+                Some(_) => {}
+            }
+        }
+        match self.iter().find(|(name, ..)| needed.range(name).is_err()) {
+            Some((name, ..)) => Err(LayoutError::Unexpected(name.to_owned())),
+            None if self != needed => Err(LayoutError::Order),
+            None => Ok(()),
+        }
     }
 
     /// The place of the tensor named `name`.

@@ -171,6 +171,50 @@ impl Device {
         }
     }
 
+    /// Copies a buffer to another of the same length on this device.
+    ///
+    /// # Errors
+    /// If the lengths differ, or a buffer is not this device's.
+    pub fn copy<T: Element>(&self, from: View<'_, T>, to: ViewMut<'_, T>) -> Result<(), KernelError> {
+        const OP: &str = "copy";
+        to.expect(OP, "to", from.len())?;
+        match self.backend() {
+            Backend::Cpu(_) => to.host(OP)?.copy_from_slice(from.host(OP)?),
+            #[cfg(feature = "cuda")]
+            Backend::Cuda(cuda) => cuda.copy(from, to)?,
+            #[cfg(not(feature = "cuda"))]
+            Backend::None(never, _) => match never {},
+        }
+        Ok(())
+    }
+
+    /// Sets every element to zero.
+    ///
+    /// # Errors
+    /// If the buffer is not this device's.
+    pub fn fill_zero<T: Element>(&self, to: ViewMut<'_, T>) -> Result<(), KernelError> {
+        match self.backend() {
+            Backend::Cpu(_) => to.host("fill_zero")?.fill(T::default()),
+            #[cfg(feature = "cuda")]
+            Backend::Cuda(cuda) => cuda.fill_zero(to)?,
+            #[cfg(not(feature = "cuda"))]
+            Backend::None(never, _) => match never {},
+        }
+        Ok(())
+    }
+
+    /// Adds a few numbers from the host to a buffer.
+    ///
+    /// # Errors
+    /// If the lengths differ, or the buffer is not this device's.
+    pub fn add(&self, from: &[f32], mut to: ViewMut<'_>) -> Result<(), KernelError> {
+        const OP: &str = "add";
+        to.expect(OP, "to", from.len())?;
+        let sum: Vec<f32> = self.download(to.reborrow())?.iter().zip(from).map(|(a, b)| a + b).collect();
+        let sum = self.upload(&sum)?;
+        self.copy(sum.view(), to)
+    }
+
     pub(crate) fn backend(&self) -> Backend<'_> {
         match &self.0 {
             Inner::Cpu { threads } => Backend::Cpu(*threads),
@@ -331,6 +375,15 @@ impl<'a, T: Element> ViewMut<'a, T> {
     /// No elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same part, to be read.
+    pub fn reborrow(&mut self) -> View<'_, T> {
+        match self {
+            Self::Host(values) => View::Host(values),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(view) => View::Cuda(super::cuda::ViewRef::of_mut(view)),
+        }
     }
 
     /// The host's slice, for the CPU kernel of `op`.

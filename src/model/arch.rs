@@ -1,0 +1,179 @@
+//! The shape of a model as a type: checked when it compiles, and against whatever is loaded into it.
+
+use dfdx::prelude::{ConstDim, Dim};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Layout;
+use crate::kernels::attention::Heads;
+use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
+
+/// The shape of a decoder of the Llama family. Declare one with [`arch!`](crate::arch!).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the shape of a model",
+    note = "declare one with `pspo::arch! {{ pub struct {Self} {{ .. }} }}`"
+)]
+pub trait Arch: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// The width as a dfdx dimension, for the heads that are written in dfdx.
+    type Width: Dim + ConstDim;
+    /// The name in a config file.
+    const NAME: &'static str;
+    /// All sizes.
+    const DIMS: Dims;
+}
+
+/// The sizes of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dims {
+    /// Tokens that there are.
+    pub vocabulary: usize,
+    /// Numbers per hidden state.
+    pub width: usize,
+    /// Decoder layers.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Numbers per head.
+    pub head_size: usize,
+    /// Width of the feed-forward layer.
+    pub hidden: usize,
+    /// Longest row.
+    pub positions: usize,
+    /// Base of the rotary angles.
+    pub rope_theta: f32,
+    /// ε of the norms.
+    pub norm_epsilon: f32,
+    /// Whether the output layer is the embedding table.
+    pub tied: bool,
+}
+
+impl Dims {
+    /// Fails to compile, in a constant, when the sizes do not fit together.
+    ///
+    /// # Panics
+    /// If they do not: the message names the sizes.
+    pub const fn checked(self) -> Self {
+        assert!(self.heads * self.head_size == self.width, "heads * head_size must equal width");
+        assert!(self.kv_heads > 0 && self.heads % self.kv_heads == 0, "kv_heads must divide heads");
+        assert!(self.head_size % 2 == 0, "head_size must be even: rotary positions turn pairs");
+        assert!(self.layers > 0 && self.vocabulary > 0 && self.hidden > 0, "no size may be 0");
+        assert!(self.positions > 1, "positions must be at least 2");
+        assert!(
+            self.rope_theta > 0.0 && self.norm_epsilon > 0.0,
+            "rope_theta and norm_epsilon must be above 0"
+        );
+        self
+    }
+
+    pub(crate) const fn attention(&self) -> Heads {
+        Heads { queries: self.heads, keys: self.kv_heads, size: self.head_size }
+    }
+
+    /// The policy's tensors: trunk and output layer.
+    pub fn policy_layout(&self) -> Layout {
+        let mut layout = self.trunk_layout();
+        if !self.tied {
+            layout.push("output.weight", &[self.width, self.vocabulary]);
+        }
+        layout
+    }
+
+    /// The tensors of a critic or PRM: trunk and scalar head.
+    pub fn scalar_layout(&self) -> Layout {
+        let mut layout = self.trunk_layout();
+        layout.push(HEAD_WEIGHT, &[self.width, 1]);
+        layout.push(HEAD_BIAS, &[1]);
+        layout
+    }
+
+    fn trunk_layout(&self) -> Layout {
+        let mut layout = Layout::default();
+        layout.push("trunk.embedding", &[self.vocabulary, self.width]);
+        for layer in 0..self.layers {
+            let name = |part: &str| format!("trunk.layers.{layer}.{part}");
+            layout.push(name("attention_norm"), &[self.width]);
+            layout.push(name("qkv"), &[self.width, self.attention().qkv_width()]);
+            layout.push(name("attention_out"), &[self.attention().out_width(), self.width]);
+            layout.push(name("feed_forward_norm"), &[self.width]);
+            layout.push(name("gate_up"), &[self.width, 2 * self.hidden]);
+            layout.push(name("down"), &[self.hidden, self.width]);
+        }
+        layout.push("trunk.norm", &[self.width]);
+        layout
+    }
+}
+
+/// Declares the shape of a model; sizes that do not fit together do not compile.
+///
+/// ```
+/// pspo::arch! {
+///     /// 0.1 M parameters.
+///     pub struct Small {
+///         name: "small",
+///         vocabulary: 256,
+///         width: 64,
+///         layers: 2,
+///         heads: 4,
+///         kv_heads: 2,
+///         head_size: 16,
+///         hidden: 160,
+///         positions: 512,
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// `rope_theta` (10,000), `norm_epsilon` (1e-5) and `tied` (false) may follow.
+#[macro_export]
+macro_rules! arch {
+    (
+        $(#[$doc:meta])* $vis:vis struct $arch:ident {
+            name: $name:expr,
+            vocabulary: $vocabulary:expr,
+            width: $width:expr,
+            layers: $layers:expr,
+            heads: $heads:expr,
+            kv_heads: $kv_heads:expr,
+            head_size: $head_size:expr,
+            hidden: $hidden:expr,
+            positions: $positions:expr
+            $(, rope_theta: $theta:expr)?
+            $(, norm_epsilon: $epsilon:expr)?
+            $(, tied: $tied:expr)?
+            $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        $vis struct $arch;
+
+        impl $crate::model::Arch for $arch {
+            type Width = $crate::__dfdx::prelude::Const<{ $width }>;
+            const NAME: &'static str = $name;
+            const DIMS: $crate::model::Dims = {
+                #[allow(unused_mut, unused_assignments)]
+                let mut dims = $crate::model::Dims {
+                    vocabulary: $vocabulary,
+                    width: $width,
+                    layers: $layers,
+                    heads: $heads,
+                    kv_heads: $kv_heads,
+                    head_size: $head_size,
+                    hidden: $hidden,
+                    positions: $positions,
+                    rope_theta: 10_000.0,
+                    norm_epsilon: 1e-5,
+                    tied: false,
+                };
+                $(dims.rope_theta = $theta;)?
+                $(dims.norm_epsilon = $epsilon;)?
+                $(dims.tied = $tied;)?
+                dims.checked()
+            };
+        }
+
+        // An associated constant is checked where it is used; this one wherever the shape is declared.
+        const _: $crate::model::Dims = <$arch as $crate::model::Arch>::DIMS;
+    };
+}

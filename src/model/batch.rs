@@ -1,0 +1,129 @@
+//! A batch of packed rows, and the places in it that are scored.
+
+use super::arch::Dims;
+use super::error::ModelError;
+use crate::data::{Ragged, Sequence};
+
+/// Rows for one pass of the trunk, packed one after another, and the places whose hidden states are
+/// used: N tokens in all, n scored places.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// All tokens, `[N]`.
+    pub(crate) tokens: Vec<u32>,
+    /// Where each row begins, and the end of the last.
+    pub(crate) offsets: Vec<u32>,
+    /// Position of each token in its row, `[N]`.
+    pub(crate) positions: Vec<u32>,
+    /// Scored places among the N tokens.
+    pub(crate) scored: Ragged<u32>,
+    /// For each scored place, the token that follows it; empty where no token is predicted.
+    pub(crate) targets: Vec<u32>,
+}
+
+impl Batch {
+    /// Rows whose responses are scored: for each response token, the place just before it, from which
+    /// it was drawn and whose state the critic values.
+    ///
+    /// # Errors
+    /// If a row has no prompt or is longer than the model's positions.
+    pub fn responses<'a>(
+        dims: &Dims,
+        rows: impl IntoIterator<Item = &'a Sequence>,
+    ) -> Result<Self, ModelError> {
+        let mut batch = Self { offsets: vec![0], ..Self::default() };
+        for sequence in rows {
+            let first = batch.push(dims, sequence)?;
+            let places = sequence.prompt.len() - 1..sequence.len() - 1;
+            batch.scored.push(places.map(|place| first + place as u32));
+            batch.targets.extend(&sequence.response);
+        }
+        Ok(batch)
+    }
+
+    /// Rows scored at chosen response tokens (from 0): the state that holds each token, as a PRM judges
+    /// the line that ends there.
+    ///
+    /// # Errors
+    /// If a row has no prompt or is longer than the model's positions.
+    ///
+    /// # Panics
+    /// If a place is not within its response.
+    pub fn at<'a>(
+        dims: &Dims,
+        rows: impl IntoIterator<Item = (&'a Sequence, &'a [usize])>,
+    ) -> Result<Self, ModelError> {
+        let mut batch = Self { offsets: vec![0], ..Self::default() };
+        for (sequence, places) in rows {
+            let first = batch.push(dims, sequence)?;
+            batch.scored.push(places.iter().map(|&place| {
+                assert!(place < sequence.response.len(), "place {place} lies within the response");
+                first + (sequence.prompt.len() + place) as u32
+            }));
+        }
+        Ok(batch)
+    }
+
+    fn push(&mut self, dims: &Dims, sequence: &Sequence) -> Result<u32, ModelError> {
+        let row = self.offsets.len() - 1;
+        if sequence.prompt.is_empty() {
+            return Err(ModelError::EmptyPrompt { row });
+        }
+        if sequence.len() > dims.positions {
+            return Err(ModelError::TooLong { row, len: sequence.len(), positions: dims.positions });
+        }
+        let first = self.tokens.len() as u32;
+        self.tokens.extend(sequence.tokens());
+        self.positions.extend(0..sequence.len() as u32);
+        self.offsets.push(self.tokens.len() as u32);
+        Ok(first)
+    }
+
+    /// Tokens of all rows, N.
+    pub fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Scored places of each row, n in all, as places among the N tokens.
+    pub fn scored(&self) -> &Ragged<u32> {
+        &self.scored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Arch;
+
+    crate::arch! {
+        struct Tiny {
+            name: "tiny", vocabulary: 9, width: 4, layers: 1, heads: 2, kv_heads: 1, head_size: 2, hidden: 3,
+            positions: 6,
+        }
+    }
+
+    #[test]
+    fn responses_are_scored_at_the_place_before_each_token() {
+        let rows = [
+            Sequence { prompt: vec![1, 2], response: vec![3, 4] },
+            Sequence { prompt: vec![5], response: vec![] },
+            Sequence { prompt: vec![5], response: vec![6] },
+        ];
+        let batch = Batch::responses(&Tiny::DIMS, &rows).unwrap();
+        assert_eq!(batch.tokens, [1, 2, 3, 4, 5, 5, 6]);
+        assert_eq!(batch.offsets, [0, 4, 5, 7]);
+        assert_eq!(batch.positions, [0, 1, 2, 3, 0, 0, 1]);
+        assert_eq!(batch.scored.iter().collect::<Vec<_>>(), [&[1, 2][..], &[], &[5]]);
+        assert_eq!(batch.targets, [3, 4, 6]);
+
+        let batch = Batch::at(&Tiny::DIMS, [(&rows[0], &[1][..]), (&rows[2], &[0][..])]).unwrap();
+        assert_eq!(batch.scored.values(), [3, 5]);
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_is_named() {
+        let rows = [Sequence { prompt: vec![1; 3], response: vec![2; 4] }];
+        let error = Batch::responses(&Tiny::DIMS, &rows).unwrap_err();
+        assert_eq!(error.to_string(), "row 0 has 7 tokens, the model has 6 positions");
+        assert!(Batch::responses(&Tiny::DIMS, &[Sequence::default()]).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong in a model.
+
+use thiserror::Error;
+
+use crate::data::LayoutError;
+use crate::kernels::KernelError;
+
+/// A model could not be made, run or trained.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A kernel failed.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Parameters of another shape.
+    #[error("these parameters are not those of this model: {0}")]
+    Layout(#[from] LayoutError),
+    /// A row without a prompt: there is nothing to predict its first token from.
+    #[error("row {row} has an empty prompt")]
+    EmptyPrompt {
+        /// The row, from 0.
+        row: usize,
+    },
+    /// A row longer than the model's positions.
+    #[error("row {row} has {len} tokens, the model has {positions} positions")]
+    TooLong {
+        /// The row, from 0.
+        row: usize,
+        /// Its length.
+        len: usize,
+        /// The model's positions.
+        positions: usize,
+    },
+    /// A batch without a scored place.
+    #[error("no place of this batch is scored: an objective needs at least one")]
+    NothingScored,
+    /// A loss that is not finite. The parameters are as before.
+    #[error("the loss is {0}: nothing was updated")]
+    Loss(f32),
+    /// A gradient that is not finite. The parameters are as before.
+    #[error("the gradient's norm is {0}: nothing was updated")]
+    Gradient(f64),
+    /// dfdx failed.
+    #[error("the objective failed: {0}")]
+    Objective(String),
+}

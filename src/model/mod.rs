@@ -1,0 +1,44 @@
+//! The model: a decoder trunk with explicit forward and backward passes, as one differentiable op on
+//! dfdx's tape, and what stands on it: the policy, and scalar models for critic and PRM.
+
+pub mod arch;
+pub mod batch;
+pub mod decode;
+pub mod error;
+pub mod init;
+pub mod optimizer;
+pub mod policy;
+pub mod scalar;
+pub mod tokenizer;
+pub mod trunk;
+mod weights;
+
+pub use arch::{Arch, Dims};
+pub use batch::Batch;
+pub use decode::{Decoder, Prefix};
+pub use error::ModelError;
+pub use optimizer::{AdamW, AdamWConfig, backward};
+pub use policy::{LogProbValues, LogProbs, Policy};
+pub use scalar::ScalarModel;
+pub use tokenizer::{Tokenizer, TokenizerError};
+
+/// The part of dfdx in which objectives are written: tensors on the host, and the tape.
+pub mod tensor {
+    pub use dfdx::prelude::{
+        Cpu, HasShape, MeanTo, NoneTape, OwnedTape, PutTape, Rank0, Rank1, SplitTape, SumTo, Tape, Tensor,
+        TensorFrom, TensorFromVec, Trace, WithEmptyTape,
+    };
+
+    /// One number per token or step.
+    pub type Vector<T = NoneTape> = Tensor<(usize,), f32, Cpu, T>;
+    /// A loss, on its tape.
+    pub type Loss = Tensor<Rank0, f32, Cpu, OwnedTape<f32, Cpu>>;
+    /// The tape.
+    pub type OnTape = OwnedTape<f32, Cpu>;
+
+    /// A constant vector for an objective.
+    pub fn vector(values: Vec<f32>) -> Vector {
+        let n = values.len();
+        Cpu::default().tensor_from_vec(values, (n,))
+    }
+}

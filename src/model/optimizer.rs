@@ -1,0 +1,154 @@
+//! AdamW over a model's parameters, and the step from a loss to gradients.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ModelError;
+use super::tensor::Loss;
+pub use super::weights::Trainable;
+use super::weights::{Gradient, Weights};
+use crate::data::numbers::{GradientNorm, WeightDecay};
+use crate::data::{Layout, LayoutError, Parameters};
+use crate::kernels::adamw::{self, Step};
+use crate::kernels::{Buffer, Device};
+
+/// AdamW's constants.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamWConfig {
+    /// Decay of the first moment's mean.
+    pub beta1: f32,
+    /// Decay of the second moment's mean.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled weight decay, for matrices alone: norms and biases are not decayed.
+    pub weight_decay: WeightDecay,
+    /// Gradients of a larger norm are scaled down to it.
+    pub gradient_norm: GradientNorm,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        const DECAY: WeightDecay = WeightDecay::new(0.0);
+        const NORM: GradientNorm = GradientNorm::new(1.0);
+        Self { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: DECAY, gradient_norm: NORM }
+    }
+}
+
+/// A model's parameters and gradient, as the optimizer sees them.
+#[derive(Debug)]
+pub struct WeightsMut<'a>(pub(super) &'a mut Weights);
+
+/// AdamW's state for one model.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    device: Device,
+    layout: Layout,
+    first: Buffer,
+    second: Buffer,
+    steps: u32,
+}
+
+impl AdamW {
+    /// An optimizer at its start for models with this one's parameters.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(config: AdamWConfig, model: &mut impl Trainable) -> Result<Self, ModelError> {
+        let WeightsMut(weights) = model.weights();
+        let (device, layout) = (weights.device().clone(), weights.layout.as_ref().clone());
+        let (first, second) = (device.zeros(layout.len())?, device.zeros(layout.len())?);
+        Ok(Self { config, device, layout, first, second, steps: 0 })
+    }
+
+    /// Updates the model by the gradient that backward passes have added up, clears it, and returns the
+    /// gradient's norm before clipping.
+    ///
+    /// # Errors
+    /// If a backward pass failed, or the gradient is not finite. The parameters are as before then, and
+    /// the gradient is cleared.
+    pub fn step(&mut self, model: &mut impl Trainable, learning_rate: f32) -> Result<f64, ModelError> {
+        let WeightsMut(weights) = model.weights();
+        let handle = weights.gradient();
+        let Gradient { values, failed } = std::mem::take(&mut *handle.lock());
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let Some(mut gradient) = values else { return Ok(0.0) };
+        let norm = adamw::squared_norm(&self.device, gradient.view())?.sqrt();
+        if !norm.is_finite() {
+            return Err(ModelError::Gradient(norm));
+        }
+        let bound = f64::from(self.config.gradient_norm.get());
+        let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
+        self.steps += 1;
+        let step = Step {
+            learning_rate,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay: 0.0,
+            gradient_scale: if norm > bound { (bound / norm) as f32 } else { 1.0 },
+            number: self.steps,
+        };
+        let values = weights.values_mut()?;
+        for (_, shape, range) in self.layout.iter() {
+            let weight_decay = if shape.len() > 1 { weight_decay.get() } else { 0.0 };
+            adamw::step(
+                &self.device,
+                Step { weight_decay, ..step },
+                gradient.slice(range.clone()),
+                values.slice_mut(range.clone()),
+                self.first.slice_mut(range.clone()),
+                self.second.slice_mut(range),
+            )?;
+        }
+        self.device.fill_zero(gradient.view_mut())?;
+        handle.lock().values = Some(gradient);
+        Ok(norm)
+    }
+
+    /// The state, for a checkpoint: both moments and the number of steps.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn state(&self) -> Result<(Parameters, Parameters, u32), ModelError> {
+        let download = |buffer: &Buffer| -> Result<Parameters, ModelError> {
+            Ok(Parameters::new(self.layout.clone(), self.device.download(buffer.view())?)?)
+        };
+        Ok((download(&self.first)?, download(&self.second)?, self.steps))
+    }
+
+    /// Continues from a state that [`AdamW::state`] gave.
+    ///
+    /// # Errors
+    /// If it is that of another model.
+    pub fn restore(&mut self, first: &Parameters, second: &Parameters, steps: u32) -> Result<(), ModelError> {
+        for moments in [first, second] {
+            if moments.layout() != &self.layout {
+                let (got, needed) = (moments.values().len(), self.layout.len());
+                return Err(LayoutError::Length { got, needed }.into());
+            }
+        }
+        self.first = self.device.upload(first.values())?;
+        self.second = self.device.upload(second.values())?;
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+/// Runs a loss backward: gradients are added to those of the models that it was computed from. Returns
+/// the loss.
+///
+/// # Errors
+/// [`ModelError::Loss`] if the loss is NaN or infinite; no gradient is added then.
+pub fn backward(loss: Loss) -> Result<f32, ModelError> {
+    use dfdx::prelude::{AsArray, Backward};
+    let value = loss.array();
+    if !value.is_finite() {
+        return Err(ModelError::Loss(value));
+    }
+    loss.try_backward().map_err(|error| ModelError::Objective(format!("{error:?}")))?;
+    Ok(value)
+}

@@ -1,0 +1,194 @@
+//! Text to tokens and back, by the `tokenizers` crate.
+
+use std::path::Path;
+
+use thiserror::Error;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    SplitDelimiterBehavior, TokenizerBuilder, TokenizerImpl,
+};
+
+/// The token that ends a response, in tokenizers trained here.
+pub const END: &str = "<|end|>";
+
+/// Text could not be tokenized, or a tokenizer not be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The `tokenizers` crate failed.
+    #[error("the tokenizer failed: {0}")]
+    Tokenizers(#[from] tokenizers::Error),
+    /// No token ends a sequence.
+    #[error("the tokenizer has no token `{0}` to end a sequence")]
+    NoEnd(String),
+    /// A token that is not in the vocabulary.
+    #[error("token {token} is not in the tokenizer's vocabulary of {vocabulary}")]
+    UnknownToken {
+        /// The token.
+        token: u32,
+        /// The vocabulary's size.
+        vocabulary: usize,
+    },
+    /// The vocabulary asked for cannot be had.
+    #[error("a byte-level vocabulary needs at least 257 tokens, {0} were asked for")]
+    Vocabulary(usize),
+}
+
+/// A tokenizer, and the token that ends a sequence.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    end: u32,
+}
+
+impl Tokenizer {
+    /// A byte-level BPE trained on `corpus`: the same texts in the same order give the same tokenizer.
+    ///
+    /// Merges stay within a word with the space before it, a number's digit, a run of signs, or a line
+    /// end with the indentation after it.
+    ///
+    /// ```
+    /// use pspo::model::Tokenizer;
+    ///
+    /// let tokenizer = Tokenizer::train(["x = 1\nprint(x)\n"; 3], 300)?;
+    /// let tokens = tokenizer.encode("print(x)\n")?;
+    /// assert_eq!(tokenizer.decode(&tokens)?, "print(x)\n");
+    /// # Ok::<(), pspo::model::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `vocabulary` is below 257 (all bytes and the end).
+    pub fn train<S: AsRef<str>>(
+        corpus: impl IntoIterator<Item = S>,
+        vocabulary: usize,
+    ) -> Result<Self, TokenizerError> {
+        const PIECES: &str = r"\r?\n[ \t]*| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|[ \t]+|\s";
+        if vocabulary < 257 {
+            return Err(TokenizerError::Vocabulary(vocabulary));
+        }
+        let split = Split::new(SplitPattern::Regex(PIECES.into()), SplitDelimiterBehavior::Isolated, false)?;
+        let bytes = ByteLevel::new(false, true, false);
+        let mut trained: TokenizerImpl<
+            BPE,
+            NormalizerWrapper,
+            PreTokenizerWrapper,
+            PostProcessorWrapper,
+            DecoderWrapper,
+        > = TokenizerBuilder::new()
+            .with_model(BPE::default())
+            .with_normalizer(None)
+            .with_pre_tokenizer(Some(PreTokenizers::new(vec![split.into(), bytes.into()]).into()))
+            .with_post_processor(None)
+            .with_decoder(Some(bytes.into()))
+            .build()?;
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(vocabulary)
+            .show_progress(false)
+            .special_tokens(vec![AddedToken::from(END, true)])
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .build();
+        let corpus: Vec<String> = corpus.into_iter().map(|text| text.as_ref().to_owned()).collect();
+        trained.train(&mut trainer, corpus.iter().map(String::as_str))?;
+        let json =
+            serde_json::to_string(&trained).map_err(|error| TokenizerError::Tokenizers(error.into()))?;
+        Self::from_json(&json, END)
+    }
+
+    /// The tokenizer in a `tokenizer.json`, whose token `end` ends a sequence.
+    ///
+    /// # Errors
+    /// If the text is not a tokenizer or has no such token.
+    pub fn from_json(json: &str, end: &str) -> Result<Self, TokenizerError> {
+        let inner: tokenizers::Tokenizer = json.parse()?;
+        let end = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
+        Ok(Self { inner, end })
+    }
+
+    /// The tokenizer in a file, whose token `end` ends a sequence.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a tokenizer or has no such token.
+    pub fn from_file(path: impl AsRef<Path>, end: &str) -> Result<Self, TokenizerError> {
+        let json = std::fs::read_to_string(path).map_err(|error| TokenizerError::Tokenizers(error.into()))?;
+        Self::from_json(&json, end)
+    }
+
+    /// The tokenizer as the text of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        Ok(self.inner.to_string(false)?)
+    }
+
+    /// The token that ends a sequence.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// How many tokens there are.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The tokens of a text; special tokens in it are text like any other.
+    ///
+    /// # Errors
+    /// If the `tokenizers` crate fails.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec())
+    }
+
+    /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
+        if let Some(&token) = tokens.iter().find(|&&token| self.inner.id_to_token(token).is_none()) {
+            return Err(TokenizerError::UnknownToken { token, vocabulary: self.vocabulary() });
+        }
+        Ok(self.inner.decode(tokens, true)?)
+    }
+
+    /// The text of tokens, and for each token the byte of the text just past it. A token that ends
+    /// within a character ends, here, where the character begins: the token that completes it holds it.
+    ///
+    /// ```
+    /// use pspo::model::Tokenizer;
+    ///
+    /// let tokenizer = Tokenizer::train(["a é\n"], 257)?; // single bytes: é is two tokens
+    /// let (text, ends) = tokenizer.decode_with_ends(&tokenizer.encode("a é\n")?)?;
+    /// assert_eq!((text.as_str(), ends), ("a é\n", vec![1, 2, 2, 4, 5]));
+    /// # Ok::<(), pspo::model::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary.
+    pub fn decode_with_ends(&self, tokens: &[u32]) -> Result<(String, Vec<usize>), TokenizerError> {
+        let text = self.decode(tokens)?;
+        let mut ends = Vec::with_capacity(tokens.len());
+        let (mut start, mut done) = (0, 0); // tokens and bytes that are settled
+        for end in 1..=tokens.len() {
+            let piece = self.decode(&tokens[start..end])?;
+            // An incomplete character decodes to U+FFFD, or to nothing, until its last byte has come.
+            if text[done..].starts_with(&piece)
+                && !(piece.ends_with('\u{FFFD}') && end < tokens.len() && {
+                    let next = self.decode(&tokens[start..=end])?;
+                    !next.starts_with(&piece)
+                })
+            {
+                done += piece.len();
+                start = end;
+            }
+            ends.push(done);
+        }
+        if let Some(last) = ends.last_mut() {
+            *last = text.len();
+        }
+        Ok((text, ends))
+    }
+}
