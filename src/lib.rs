@@ -4,6 +4,8 @@ pub mod data;
 pub mod kernels;
 pub mod model;
 pub mod plugin;
+pub mod rollouts;
+pub mod sft;
 
 #[doc(hidden)]
 pub use dfdx as __dfdx;

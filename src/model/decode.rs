@@ -215,7 +215,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// If a token is not in the vocabulary, or a row is at its capacity or at the model's last position.
-    pub fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&[f32], ModelError> {
+    pub fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
         const OP: &str = "decode";
         let Self { trunk, weights: w, device, output, scratch: s } = self;
         let (dims, n) = (&trunk.dims, rows.len());
@@ -304,6 +304,6 @@ impl<'a> Decoder<'a> {
         let product = Shape { layout, ..shape(dims.width, dims.vocabulary) };
         let (normed, logits) = (View::Host(&s.normed), ViewMut::Host(&mut s.logits));
         product::forward(device, product, normed, at(output), logits, false)?;
-        Ok(&s.logits)
+        Ok(&mut s.logits)
     }
 }

@@ -12,6 +12,8 @@ use tokenizers::{
     SplitDelimiterBehavior, TokenizerBuilder, TokenizerImpl,
 };
 
+use crate::data::Sequence;
+
 /// The token that ends a response, in tokenizers trained here.
 pub const END: &str = "<|end|>";
 
@@ -141,6 +143,16 @@ impl Tokenizer {
     /// If the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec())
+    }
+
+    /// A prompt with a response that ends, for training.
+    ///
+    /// # Errors
+    /// If the `tokenizers` crate fails.
+    pub fn example(&self, prompt: &str, response: &str) -> Result<Sequence, TokenizerError> {
+        let mut sequence = Sequence { prompt: self.encode(prompt)?, response: self.encode(response)? };
+        sequence.response.push(self.end);
+        Ok(sequence)
     }
 
     /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD.

@@ -1,0 +1,144 @@
+//! Responses to prompts, several for each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::engine::{self, Completion, Feed, Job};
+use super::sampling::Sampling;
+use crate::data::{Seed, Sequence};
+use crate::model::{Arch, ModelError, Policy, Prefix, Tokenizer, TokenizerError};
+
+/// Rows decoded at a time by one thread.
+const SLOTS: usize = 64;
+/// Rows of one task. Fixed, so that what is computed does not depend on the number of threads.
+const SHARD: usize = 128;
+
+/// A sampled response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The prompt's place among those given.
+    pub prompt: usize,
+    /// Prompt and response as tokens.
+    pub sequence: Sequence,
+    /// Log-probability of each response token under the policy that sampled it, at its temperature.
+    pub log_probs: Vec<f32>,
+    /// Whether the response ended by itself: one cut at the length limit counts as a failure.
+    pub finished: bool,
+    /// The response's text, without the end-of-sequence token.
+    pub text: String,
+    /// For each response token, the byte of the text just past it.
+    pub token_ends: Vec<usize>,
+}
+
+/// Responses could not be sampled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RolloutError {
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The tokenizer failed.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+struct Shard<'a> {
+    prompts: &'a [Vec<u32>],
+    prefixes: HashMap<usize, Arc<Prefix>>,
+    /// Job numbers still to be started, and completions by place in the shard.
+    jobs: std::ops::Range<usize>,
+    first: usize,
+    per_prompt: usize,
+    max_new_tokens: usize,
+    positions: usize,
+    seed: Seed,
+    done: Vec<Option<Completion>>,
+}
+
+impl Feed for Shard<'_> {
+    type Error = ModelError;
+
+    fn next(&mut self) -> Result<Option<Job>, ModelError> {
+        let Some(id) = self.jobs.next() else { return Ok(None) };
+        let prompt = id / self.per_prompt;
+        let tokens = &self.prompts[prompt];
+        Ok(Some(Job {
+            id,
+            prefix: self.prefixes[&prompt].clone(),
+            shared: tokens.len() - 1,
+            last: tokens[tokens.len() - 1],
+            stream: self.seed.index(id as u64),
+            max_new_tokens: self.max_new_tokens.min(self.positions - tokens.len()),
+        }))
+    }
+
+    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), ModelError> {
+        self.done[id - self.first] = Some(completion);
+        Ok(())
+    }
+
+    fn wanted(&self, _id: usize) -> bool {
+        true
+    }
+}
+
+/// Samples `per_prompt` responses to each prompt, in the prompts' order. Response `k` to prompt `i` draws
+/// from the stream `seed.index(i · per_prompt + k)`: the same seed gives the same responses whatever the
+/// number of threads.
+///
+/// # Errors
+/// If a prompt is empty, longer than the model's positions or not of its vocabulary.
+pub fn sample<A: Arch>(
+    policy: &Policy<A>,
+    tokenizer: &Tokenizer,
+    prompts: &[Vec<u32>],
+    per_prompt: usize,
+    sampling: &Sampling,
+    seed: Seed,
+) -> Result<Vec<Rollout>, RolloutError> {
+    let decoder = policy.decoder()?;
+    let jobs = prompts.len() * per_prompt;
+    let shards: Vec<_> = (0..jobs).step_by(SHARD).map(|first| first..jobs.min(first + SHARD)).collect();
+    let completions = shards
+        .into_par_iter()
+        .map(|jobs| {
+            let mut decoder = decoder.another();
+            let used: Vec<usize> = (jobs.start / per_prompt..=(jobs.end - 1) / per_prompt).collect();
+            let rows: Vec<&[u32]> = used.iter().map(|&prompt| prompts[prompt].as_slice()).collect();
+            let prefixes = used.into_iter().zip(decoder.prefill(&rows)?).collect();
+            let mut shard = Shard {
+                prompts,
+                prefixes,
+                first: jobs.start,
+                done: vec![None; jobs.len()],
+                jobs,
+                per_prompt,
+                max_new_tokens: sampling.max_new_tokens.get(),
+                positions: A::DIMS.positions,
+                seed,
+            };
+            engine::run(&mut decoder, tokenizer.end(), sampling, SLOTS, &mut shard)?;
+            Ok(shard.done)
+        })
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    let completions = completions.into_iter().flatten().map(|done| done.expect("the engine ends every job"));
+    completions
+        .enumerate()
+        .map(|(id, completion)| {
+            let prompt = id / per_prompt;
+            let (text, token_ends) = tokenizer.decode_with_ends(&completion.tokens)?;
+            Ok(Rollout {
+                prompt,
+                sequence: Sequence { prompt: prompts[prompt].clone(), response: completion.tokens },
+                log_probs: completion.log_probs,
+                finished: completion.finished,
+                text,
+                token_ends,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,137 @@
+//! Drawing a token from logits.
+
+use std::num::NonZeroUsize;
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::data::numbers::{Temperature, TopP};
+use crate::kernels::vector::{exp, max, sum, vectorized};
+
+/// How tokens are drawn. Training samples with top-p 1 and no top-k (checklist, 1); evaluation in the
+/// paper with temperature 0.2, top-p 0.95 and top-k 128.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// Logits are divided by it.
+    pub temperature: Temperature,
+    /// Keeps the most likely tokens that together reach this probability.
+    pub top_p: TopP,
+    /// Keeps this many of the most likely tokens; all where absent.
+    pub top_k: Option<NonZeroUsize>,
+    /// A response is cut after this many tokens.
+    pub max_new_tokens: NonZeroUsize,
+}
+
+impl Sampling {
+    /// Sampling for training: the policy's own distribution at that temperature.
+    pub const fn training(temperature: Temperature, max_new_tokens: NonZeroUsize) -> Self {
+        Self { temperature, top_p: TopP::new(1.0), top_k: None, max_new_tokens }
+    }
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        const ONE: Temperature = Temperature::new(1.0);
+        Self::training(ONE, NonZeroUsize::new(256).expect("256 is not 0"))
+    }
+}
+
+/// A token that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drawn {
+    /// The token.
+    pub token: u32,
+    /// Its log-probability under the whole distribution at the sampling temperature, as the trainer
+    /// computes it: what top-p and top-k leave out is not taken out of the sum.
+    pub log_prob: f32,
+}
+
+impl Sampling {
+    /// Draws a token from logits `[vocabulary]`, which are overwritten.
+    ///
+    /// One number is drawn from `rng`, whatever the logits.
+    pub fn draw(&self, logits: &mut [f32], rng: &mut impl Rng) -> Drawn {
+        let inverse = 1.0 / self.temperature.get();
+        let total = vectorized(|| {
+            let top = max(logits);
+            for z in logits.iter_mut() {
+                *z = exp((*z - top) * inverse);
+            }
+            sum(logits, |p| p)
+        });
+        let uniform: f32 = rng.random();
+        let token = if self.top_p.get() >= 1.0 && self.top_k.is_none() {
+            // Σ in token order; rounding may leave the end a little short of the total.
+            pick((0..logits.len()).map(|token| (token, logits[token])), uniform * total)
+        } else {
+            let mut kept: Vec<usize> = (0..logits.len()).collect();
+            kept.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+            kept.truncate(self.top_k.map_or(usize::MAX, NonZeroUsize::get));
+            let (mut mass, bound) = (0.0, self.top_p.get() * total);
+            let enough = kept.iter().position(|&token| {
+                mass += logits[token];
+                mass >= bound
+            });
+            kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+            let mass: f32 = kept.iter().map(|&token| logits[token]).sum();
+            pick(kept.iter().map(|&token| (token, logits[token])), uniform * mass)
+        };
+        Drawn { token: token as u32, log_prob: (logits[token] / total).ln() }
+    }
+}
+
+/// The first token at which the running sum passes `point`; the last one with any weight otherwise.
+fn pick(weights: impl Iterator<Item = (usize, f32)>, point: f32) -> usize {
+    let (mut running, mut last) = (0.0, 0);
+    for (token, weight) in weights {
+        running += weight;
+        if weight > 0.0 {
+            last = token;
+            if running > point {
+                break;
+            }
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Seed;
+
+    fn frequencies(sampling: Sampling, logits: &[f32]) -> Vec<f32> {
+        let mut rng = Seed::root(3).rng();
+        let mut counts = vec![0.0; logits.len()];
+        for _ in 0..20_000 {
+            counts[sampling.draw(&mut logits.to_vec(), &mut rng).token as usize] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    #[test]
+    fn draws_follow_the_distribution() {
+        let logits = [0.0, 1.0, 2.0, -1.0];
+        let warm = Sampling { temperature: Temperature::new(0.5), ..Sampling::default() };
+        let weights: Vec<f32> = logits.iter().map(|z| (z * 2.0_f32).exp()).collect();
+        let total: f32 = weights.iter().sum();
+        for (got, weight) in frequencies(warm, &logits).iter().zip(&weights) {
+            assert!((got - weight / total).abs() < 0.015);
+        }
+        let drawn = warm.draw(&mut logits.to_vec(), &mut Seed::root(0).rng());
+        assert!((drawn.log_prob - (weights[drawn.token as usize] / total).ln()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn top_k_and_top_p_leave_out_the_tail() {
+        let logits = [0.0, 1.0, 2.0, -1.0];
+        let two = Sampling { top_k: NonZeroUsize::new(2), ..Sampling::default() };
+        let counts = frequencies(two, &logits);
+        assert_eq!((counts[0], counts[3]), (0.0, 0.0));
+        assert!((counts[2] / counts[1] - std::f32::consts::E).abs() < 0.15);
+        // e² / Σ = 0.644, so 0.6 is reached by the first token alone
+        let nucleus = Sampling { top_p: TopP::new(0.6), ..Sampling::default() };
+        assert!(frequencies(nucleus, &logits)[2] > 0.999);
+    }
+}

@@ -1,0 +1,152 @@
+//! Supervised fine-tuning: the policy learns given responses by heart; what it becomes is π_ref.
+
+use std::num::NonZeroUsize;
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::data::numbers::{LearningRate, Temperature};
+use crate::data::{Seed, Sequence};
+use crate::model::tensor::{SumTo, vector};
+use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, backward};
+
+/// How to fine-tune.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SftConfig {
+    /// Updates.
+    pub steps: usize,
+    /// Examples per update.
+    pub batch: NonZeroUsize,
+    /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
+    pub learning_rate: LearningRate,
+    /// Updates over which the step size rises.
+    pub warmup: usize,
+    /// The optimizer's constants.
+    pub optimizer: AdamWConfig,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        const RATE: LearningRate = LearningRate::new(3e-3);
+        let batch = NonZeroUsize::new(64).expect("64 is not 0");
+        Self { steps: 1000, batch, learning_rate: RATE, warmup: 50, optimizer: AdamWConfig::default() }
+    }
+}
+
+/// Fine-tuning could not begin or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SftError {
+    /// No example to learn from.
+    #[error("there is no example to learn from: supervised fine-tuning needs problems with solutions")]
+    NoExamples,
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// One update's figures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SftStep {
+    /// Mean of −log π over the response tokens of the batch, in nats.
+    pub loss: f32,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Response tokens in the batch.
+    pub tokens: usize,
+}
+
+/// Supervised fine-tuning in progress.
+#[derive(Debug)]
+pub struct Sft<A: Arch> {
+    config: SftConfig,
+    policy: Policy<A>,
+    optimizer: AdamW,
+    examples: Vec<Sequence>,
+    seed: Seed,
+    step: usize,
+}
+
+impl<A: Arch> Sft<A> {
+    /// Fine-tunes `policy` on `examples`, drawn without replacement in epochs that `seed` shuffles.
+    ///
+    /// # Errors
+    /// If there is no example, or the device has no room.
+    pub fn new(
+        config: SftConfig,
+        mut policy: Policy<A>,
+        examples: Vec<Sequence>,
+        seed: Seed,
+    ) -> Result<Self, SftError> {
+        if examples.is_empty() {
+            return Err(SftError::NoExamples);
+        }
+        let optimizer = AdamW::new(config.optimizer, &mut policy)?;
+        Ok(Self { config, policy, optimizer, examples, seed, step: 0 })
+    }
+
+    /// Updates so far.
+    pub fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    /// Whether all updates are done.
+    pub fn is_done(&self) -> bool {
+        self.step >= self.config.steps
+    }
+
+    /// One update.
+    ///
+    /// # Errors
+    /// If the loss or the gradient is not finite; the policy is as before then.
+    pub fn step(&mut self) -> Result<SftStep, SftError> {
+        const ONE: Temperature = Temperature::new(1.0);
+        let rows = self.draw();
+        let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))?;
+        let tokens = batch.scored().values().len();
+        let log_probs = self.policy.log_probs(&batch, ONE)?.log_probs;
+        let loss = backward((log_probs * vector(vec![-1.0 / tokens as f32; tokens])).sum())?;
+        let learning_rate = self.learning_rate();
+        let gradient_norm = self.optimizer.step(&mut self.policy, learning_rate)?;
+        self.step += 1;
+        Ok(SftStep { loss, gradient_norm, tokens })
+    }
+
+    /// The examples of the current update: a function of seed and step alone, so that a resumed run
+    /// draws the same.
+    fn draw(&self) -> Vec<usize> {
+        let (batch, len) = (self.config.batch.get(), self.examples.len());
+        let first = self.step * batch;
+        let mut rows = Vec::with_capacity(batch);
+        for epoch in first / len..=(first + batch - 1) / len {
+            let mut order: Vec<usize> = (0..len).collect();
+            order.shuffle(&mut self.seed.index(epoch as u64).rng());
+            let begin = first.saturating_sub(epoch * len);
+            let end = (first + batch - epoch * len).min(len);
+            rows.extend(&order[begin..end]);
+        }
+        rows
+    }
+
+    fn learning_rate(&self) -> f32 {
+        let SftConfig { steps, warmup, learning_rate, .. } = self.config;
+        let peak = learning_rate.get();
+        if self.step < warmup {
+            return peak * (self.step + 1) as f32 / warmup as f32;
+        }
+        let done = (self.step - warmup) as f32 / steps.saturating_sub(warmup).max(1) as f32;
+        peak * (0.55 + 0.45 * (std::f32::consts::PI * done.min(1.0)).cos())
+    }
+
+    /// The policy as it is.
+    pub fn policy(&self) -> &Policy<A> {
+        &self.policy
+    }
+
+    /// The fine-tuned policy.
+    pub fn into_policy(self) -> Policy<A> {
+        self.policy
+    }
+}
