@@ -6,6 +6,7 @@ pub mod model;
 pub mod plugin;
 pub mod rollouts;
 pub mod sft;
+pub mod problems;
 
 #[doc(hidden)]
 pub use dfdx as __dfdx;

@@ -1,0 +1,211 @@
+//! Draws a program together with its tests, so that every line shows in what is printed.
+//!
+//! Beside the program run its shadows: for each line, the program without it. A shadow is dropped once
+//! it has printed something else than the program; until then the line's effect is pending. A step is
+//! taken only if no pending effect vanishes, and a program only if none is pending at its end. So on
+//! the tests that the reward sees, and again on those held out, each line changes the output.
+
+use rand::{Rng, RngExt};
+
+use super::step::{Scene, Step, Wanted};
+use crate::problems::python::Statement;
+use crate::problems::python::run::{State, Stop, Value};
+use crate::problems::python::{LOOP_VARIABLE, NAMES, Variable};
+
+/// Values beyond it would make outputs long.
+const LARGEST: i64 = 99;
+/// Lists of more items would, too.
+const LONGEST: usize = 7;
+/// Draws for one step before the program is given up.
+const TRIES: usize = 60;
+/// Lines whose effect has not been printed yet: one print must be able to show them all.
+const MOST_PENDING: usize = 3;
+
+/// A program in words and code, with what it prints from each input.
+pub(super) struct Drawn {
+    /// One line of words per step.
+    pub words: Vec<String>,
+    /// One statement per step.
+    pub statements: Vec<Statement>,
+    /// The variables' values before the program, one state per test.
+    pub inputs: Vec<State>,
+    /// What the program prints in each test.
+    pub outputs: Vec<String>,
+}
+
+/// One run of the program without one of its lines.
+#[derive(Clone)]
+enum Shadow {
+    /// It has printed what the program has.
+    Alike(State),
+    /// It has printed something else, whatever comes.
+    Revealed,
+    /// Its output fell behind the program's or went ahead, and might still come out alike.
+    Unclear,
+}
+
+/// A program in the making.
+struct Draft {
+    states: Vec<State>,
+    outputs: Vec<String>,
+    /// Of each pending line, oldest first, its shadows on all tests.
+    pending: Vec<Vec<Shadow>>,
+    /// How many of the tests, the first ones, the reward sees.
+    visible: usize,
+}
+
+/// Draws a program of `steps` steps with `tests` inputs, the first `visible` of them for the reward;
+/// `None` if the draw ran into a dead end.
+pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rng) -> Option<Drawn> {
+    let integers = rotation(&NAMES[..4], rng.random_range(2..=if steps < 5 { 3 } else { 4 }), rng);
+    let lists = rotation(&NAMES[5..], rng.random_range(1..=2), rng);
+    let inputs: Vec<_> = (0..tests).map(|_| input(&integers, &lists, rng)).collect();
+    let mut draft =
+        Draft { states: inputs.clone(), outputs: vec![String::new(); tests], pending: Vec::new(), visible };
+    let (mut words, mut statements) = (Vec::new(), Vec::new());
+    let mut changes_left = rng.random_range(1..=3);
+    for step in 0..steps {
+        let wanted = match changes_left {
+            _ if step + 1 == steps => Wanted::PlainPrint,
+            _ if draft.pending.len() == MOST_PENDING => Wanted::Print,
+            0 => Wanted::Print,
+            _ => Wanted::Change,
+        };
+        let (step, statement, next) = (0..TRIES).find_map(|_| {
+            let scene = Scene { integers: &integers, lists: &lists, states: &draft.states };
+            let step = Step::draw(wanted, &scene, rng);
+            let statement = step.statement()?;
+            let next = draft.after(&statement, wanted)?;
+            Some((step, statement, next))
+        })?;
+        draft = next;
+        changes_left = if wanted == Wanted::Change { changes_left - 1 } else { rng.random_range(1..=3) };
+        words.push(step.words(rng));
+        statements.push(statement);
+    }
+    Some(Drawn { words, statements, inputs, outputs: draft.outputs })
+}
+
+impl Draft {
+    /// The draft with `statement` added, if the program may go on so.
+    fn after(&self, statement: &Statement, wanted: Wanted) -> Option<Self> {
+        let mut states = self.states.clone();
+        let mut printed = Vec::with_capacity(states.len());
+        for state in &mut states {
+            let mut output = String::new();
+            run_step(state, statement, &mut output).ok()?;
+            printed.push(output);
+            state.iter().all(|(_, value)| is_small(value)).then_some(())?;
+        }
+        let idle = |test: usize| printed[test].is_empty() && states[test] == self.states[test];
+        // A condition that always holds would be a line without effect.
+        let conditional = matches!(statement, Statement::Compound(..));
+        if conditional && wanted == Wanted::Change && !self.groups().all(|mut tests| tests.any(idle)) {
+            return None;
+        }
+        let without_it = self.states.iter().cloned().map(Shadow::Alike).collect();
+        let mut pending = Vec::with_capacity(self.pending.len() + 1);
+        for (line, shadows) in self.pending.iter().chain([&without_it]).enumerate() {
+            let is_new = line == self.pending.len();
+            let mut shadows = shadows.clone();
+            for (test, shadow) in shadows.iter_mut().enumerate() {
+                shadow.step((!is_new).then_some(statement), &printed[test]);
+            }
+            let vanished = |test: usize| match &shadows[test] {
+                Shadow::Alike(state) => *state == states[test],
+                Shadow::Revealed => false,
+                Shadow::Unclear => true,
+            };
+            if self.groups().any(|mut tests| tests.all(vanished)) {
+                return None;
+            }
+            let revealed = |test: usize| matches!(shadows[test], Shadow::Revealed);
+            if !self.groups().all(|mut tests| tests.any(revealed)) {
+                pending.push(shadows);
+            }
+        }
+        let next = Self { states, outputs: vec![], pending, visible: self.visible };
+        let goes_on = match wanted {
+            Wanted::Change => next.pending.len() <= MOST_PENDING && next.changed_variables() <= 2,
+            Wanted::Print => next.pending.len() <= self.pending.len().saturating_sub(1),
+            Wanted::PlainPrint => next.pending.is_empty(),
+        };
+        let outputs =
+            || self.outputs.iter().zip(&printed).map(|(before, now)| format!("{before}{now}")).collect();
+        goes_on.then(|| Self { outputs: outputs(), ..next })
+    }
+
+    /// The tests that the reward sees, and those held out.
+    fn groups(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        [0..self.visible, self.visible..self.states.len()].into_iter().filter(|tests| !tests.is_empty())
+    }
+
+    /// How many variables hold an effect that is still to be printed.
+    fn changed_variables(&self) -> usize {
+        let differs = |variable: Variable| {
+            self.pending.iter().any(|shadows| {
+                shadows.iter().zip(&self.states).any(|(shadow, state)| match shadow {
+                    Shadow::Alike(shadow) => shadow.get(variable) != state.get(variable),
+                    _ => false,
+                })
+            })
+        };
+        NAMES.iter().filter_map(|name| Variable::named(name)).filter(|&variable| differs(variable)).count()
+    }
+}
+
+impl Shadow {
+    /// Runs `statement` (nothing, for the line that this shadow leaves out) and compares what it prints
+    /// with what the program printed.
+    fn step(&mut self, statement: Option<&Statement>, expected: &str) {
+        let Self::Alike(state) = self else { return };
+        let mut printed = String::new();
+        let ran = statement.map_or(Ok(()), |statement| run_step(state, statement, &mut printed));
+        let is_prefix = printed.starts_with(expected) || expected.starts_with(&printed);
+        if ran.is_err() {
+            *self = Self::Revealed;
+        } else if printed != expected {
+            // Where the line left out is this print itself, all else stays alike and one print is
+            // missing for good.
+            *self = if is_prefix && statement.is_some() { Self::Unclear } else { Self::Revealed };
+        }
+    }
+}
+
+/// Runs one step. No step reads the loop variable of another, so it is not kept.
+fn run_step(state: &mut State, statement: &Statement, output: &mut String) -> Result<(), Stop> {
+    state.run(std::slice::from_ref(statement), output)?;
+    state.unset(LOOP_VARIABLE);
+    Ok(())
+}
+
+/// `count` of `names`, next to each other in a circle.
+fn rotation(names: &[&'static str], count: usize, rng: &mut impl Rng) -> Vec<&'static str> {
+    let start = rng.random_range(0..names.len());
+    names.iter().cycle().skip(start).take(count.min(names.len())).copied().collect()
+}
+
+fn input(integers: &[&str], lists: &[&str], rng: &mut impl Rng) -> State {
+    let mut state = State::default();
+    let mut set = |name: &str, value| {
+        if let Some(variable) = Variable::named(name) {
+            state.set(variable, value);
+        }
+    };
+    for name in integers {
+        set(name, Value::Integer(rng.random_range(0..=12)));
+    }
+    for name in lists {
+        let len = rng.random_range(2..=4);
+        set(name, Value::List((0..len).map(|_| rng.random_range(0..=9)).collect()));
+    }
+    state
+}
+
+fn is_small(value: &Value) -> bool {
+    let small = |value: &i64| value.abs() <= LARGEST;
+    match value {
+        Value::Integer(value) => small(value),
+        Value::List(items) => items.len() <= LONGEST && items.iter().all(small),
+    }
+}
