@@ -7,6 +7,7 @@ pub mod plugin;
 pub mod rollouts;
 pub mod sft;
 pub mod problems;
+pub mod steps;
 
 #[doc(hidden)]
 pub use dfdx as __dfdx;

@@ -47,6 +47,9 @@ pub enum SplitError {
     /// The splitter broke its contract.
     #[error("the splitter broke its contract: {0}")]
     Contract(#[from] StepError),
+    /// A config value that cannot be.
+    #[error("{0}")]
+    Config(String),
     /// The splitter failed.
     #[error("the splitter failed: {0}")]
     Failed(String),

@@ -1,0 +1,172 @@
+//! Which token ends each step.
+
+use thiserror::Error;
+
+use crate::data::Steps;
+
+/// Where the tokens end does not fit the response's text.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StepTokenError {
+    /// A token ends before the one before it.
+    #[error("token {token} ends at byte {end}, before byte {before} where the token before it ends")]
+    Unordered {
+        /// The token's number in the response, from 0.
+        token: usize,
+        /// Where it ends.
+        end: usize,
+        /// Where the token before it ends.
+        before: usize,
+    },
+    /// The tokens do not spell the text that was split.
+    #[error(
+        "the tokens end at byte {end} of a response of {len} bytes: the steps must be those of the text \
+         that the tokens spell, whole"
+    )]
+    Length {
+        /// Where the last token ends, 0 without a token.
+        end: usize,
+        /// The response's length in bytes.
+        len: usize,
+    },
+}
+
+/// For each step the response token (from 0) that contains the end of its line: the token with the
+/// byte before [`Steps::line_end`], so the line feed or, on a last line without one, the last byte.
+///
+/// `token_ends` holds for each response token the byte of the response's text where it ends. A token
+/// without text of its own ends where the one before it does: end-of-sequence, or all but the last of
+/// the tokens that spell one character. No step ends at such a token.
+///
+/// One token may hold the line feed and more: the blank lines after it (`"\n\n"`), the last of the
+/// code (`":\n"`), or the next line's indentation (`"\n    "`). What the model computes there has seen
+/// the whole token.
+///
+/// One token may also hold the ends of several lines, as `";\n}\n"` does. Then all these steps map to
+/// it: their dense rewards are given together there, and a PRM that reads one number per token gives
+/// them one score.
+///
+/// ```
+/// use pspo::plugin::CheckedSplitter;
+/// use pspo::steps::{Lines, step_tokens};
+///
+/// let steps = CheckedSplitter::new(Lines::python()).split("for i in x:\n    f(i)")?;
+/// // "for", " i", " in", " x", ":\n", "   ", " f", "(i", ")", end of sequence
+/// let token_ends = [3, 5, 8, 10, 12, 15, 17, 19, 20, 20];
+/// assert_eq!(step_tokens(&steps, &token_ends)?, [4, 8]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If `token_ends` ever falls, or the last token does not end where the program does.
+pub fn step_tokens(steps: &Steps, token_ends: &[usize]) -> Result<Vec<usize>, StepTokenError> {
+    if let Some(at) = token_ends.windows(2).position(|pair| pair[1] < pair[0]) {
+        let (before, end) = (token_ends[at], token_ends[at + 1]);
+        return Err(StepTokenError::Unordered { token: at + 1, end, before });
+    }
+    let (end, len) = (token_ends.last().copied().unwrap_or(0), steps.program().len());
+    if end != len {
+        return Err(StepTokenError::Length { end, len });
+    }
+    // The first token that ends at or behind the line end: those before it end earlier, so it holds
+    // the byte before.
+    let token = |step| token_ends.partition_point(|&end| end < steps.line_end(step));
+    Ok((0..steps.len()).map(token).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::CheckedSplitter;
+    use crate::steps::Lines;
+
+    /// The step tokens of the program that `tokens` spell.
+    #[track_caller]
+    fn check(tokens: &[&str], expected: &[usize]) {
+        let program = tokens.concat();
+        let steps = CheckedSplitter::new(Lines::python()).split(&program).unwrap();
+        let mut end = 0;
+        let ends: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                end += token.len();
+                end
+            })
+            .collect();
+        assert_eq!(step_tokens(&steps, &ends).unwrap(), expected, "{tokens:?}");
+    }
+
+    #[test]
+    fn a_line_ends_at_its_line_feed() {
+        check(&["a", "\n", "b", "\n"], &[1, 3]);
+        check(&["a\n", "b\n"], &[0, 1]);
+        check(&["a", " ", " ", "\n", "b", "\n"], &[3, 5]);
+    }
+
+    #[test]
+    fn a_last_line_without_line_feed_ends_at_its_last_byte() {
+        check(&["a", "\n", "b", "c"], &[1, 3]);
+        check(&["a", "  "], &[1]);
+    }
+
+    #[test]
+    fn end_of_sequence_ends_no_step() {
+        check(&["a", "\n", "b", ""], &[1, 2]);
+        check(&["a", "\n", "b", "\n", ""], &[1, 3]);
+    }
+
+    #[test]
+    fn merged_tokens() {
+        check(&["a", "\n\n", "b", "\n\n\n"], &[1, 3]);
+        check(&["if a", ":\n", "    ", "b", "\n"], &[1, 4]);
+        check(&["if a:", "\n    ", "b", "\n    ", "c"], &[1, 3, 4]);
+        // The line ends at its own line feed, not at the blank lines after it.
+        check(&["a", "\n", "\n", " \n", "b"], &[1, 4]);
+        check(&["a", "\n", "\n\n", "b"], &[1, 3]);
+        // Blank lines before the first step.
+        check(&["\n", "\n", "a", "\n"], &[3]);
+    }
+
+    #[test]
+    fn steps_may_share_a_token() {
+        check(&["a", "\nb\n", "c"], &[1, 1, 2]);
+        check(&["a\nb\nc"], &[0, 0, 0]);
+        check(&["x = 1\n#", " c\n# d\n", ""], &[0, 1, 1]);
+    }
+
+    #[test]
+    fn carriage_returns() {
+        check(&["a", "\r\n", "b", "\r\n"], &[1, 3]);
+        check(&["a", "\r", "\n", "b", "\r", "\n"], &[2, 5]);
+        check(&["a\r", "\n\r\n", "b"], &[1, 2]);
+    }
+
+    #[test]
+    fn unicode() {
+        check(&["é = '🦀'", "\n", "# é", "🦀"], &[1, 3]);
+        // Tokens of single bytes: "é\n" in three, "🦀" in four, the last character's bytes counted
+        // where they stand or all at the last of them.
+        let steps = CheckedSplitter::new(Lines::python()).split("é\n🦀").unwrap();
+        assert_eq!(step_tokens(&steps, &[1, 2, 3, 4, 5, 6, 7]).unwrap(), [2, 6]);
+        assert_eq!(step_tokens(&steps, &[0, 2, 3, 3, 3, 3, 7, 7]).unwrap(), [2, 6]);
+    }
+
+    #[test]
+    fn blank_responses_have_no_steps() {
+        check(&[], &[]);
+        check(&["\n", " ", ""], &[]);
+    }
+
+    #[test]
+    fn tokens_that_do_not_spell_the_program_are_an_error() {
+        let steps = CheckedSplitter::new(Lines::python()).split("a\nb").unwrap();
+        let length = |end| Err(StepTokenError::Length { end, len: 3 });
+        assert_eq!(step_tokens(&steps, &[1, 2]), length(2));
+        assert_eq!(step_tokens(&steps, &[1, 2, 4]), length(4));
+        assert_eq!(step_tokens(&steps, &[]), length(0));
+        assert_eq!(
+            step_tokens(&steps, &[2, 1, 3]),
+            Err(StepTokenError::Unordered { token: 1, end: 1, before: 2 })
+        );
+    }
+}
