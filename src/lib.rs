@@ -8,6 +8,9 @@ pub mod rollouts;
 pub mod sft;
 pub mod problems;
 pub mod steps;
+pub mod eval;
+pub mod plugin;
+pub mod trainer;
 
 #[doc(hidden)]
 pub use dfdx as __dfdx;
