@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod plugin;
+pub mod verify;
 
 #[doc(hidden)]
 pub use inventory as __inventory;
