@@ -11,6 +11,7 @@ pub mod steps;
 pub mod eval;
 pub mod plugin;
 pub mod trainer;
+pub mod verify;
 
 #[doc(hidden)]
 pub use dfdx as __dfdx;

@@ -1,0 +1,14 @@
+//! The verify stage: many programs judged at once, and the rules by which answers are compared.
+//!
+//! [`VerifierPool`] stands between the trainer and a verifier: it judges a batch in parallel, the same
+//! program once, and stops the run when too many programs could not be judged. Verifiers that run
+//! programs are crates of their own; the one here, [`AnswerMatch`], judges answers that are text.
+
+pub mod answer_match;
+pub mod compare;
+mod memo;
+pub mod pool;
+
+pub use answer_match::{AnswerMatch, AnswerMatchConfig};
+pub use compare::{excerpt, same_output, same_value};
+pub use pool::{ErrorLimit, Judged, TooManyErrors, VerifierPool};
