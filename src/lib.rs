@@ -1,15 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod data;
+pub mod eval;
 pub mod kernels;
 pub mod model;
 pub mod plugin;
+pub mod problems;
 pub mod rollouts;
 pub mod sft;
-pub mod problems;
 pub mod steps;
-pub mod eval;
-pub mod plugin;
 pub mod trainer;
 pub mod verify;
 
