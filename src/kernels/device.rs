@@ -91,6 +91,42 @@ pub enum KernelError {
         /// The op.
         op: &'static str,
     },
+    /// A library that the device needs is not on this machine.
+    #[error("{library} was not found: {remedy}")]
+    MissingLibrary {
+        /// The library.
+        library: &'static str,
+        /// Where it is to be had.
+        remedy: &'static str,
+    },
+    /// There is no CUDA device of that number.
+    #[error("there is no device `cuda:{ordinal}`: the driver finds {devices} (they count from 0)")]
+    NoDevice {
+        /// The number asked for.
+        ordinal: usize,
+        /// The devices that there are.
+        devices: usize,
+    },
+    /// The source of an op's kernels did not compile for the device.
+    #[error("{file} did not compile for {architecture} with NVRTC {nvrtc}: {log}")]
+    Compile {
+        /// The source's file.
+        file: &'static str,
+        /// The device's architecture.
+        architecture: String,
+        /// NVRTC's version.
+        nvrtc: String,
+        /// What NVRTC says.
+        log: String,
+    },
+    /// A call of the CUDA driver failed, or work that was queued before did.
+    #[error("{what} failed: {reason}")]
+    Driver {
+        /// What was being done.
+        what: &'static str,
+        /// The driver's name for the error and its text.
+        reason: String,
+    },
     /// The device cannot be had or failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -110,7 +146,8 @@ impl Device {
     /// The CUDA device of that number.
     ///
     /// # Errors
-    /// If the driver, NVRTC or the device is missing: the message says which.
+    /// [`KernelError::MissingLibrary`] without the driver or NVRTC, [`KernelError::NoDevice`] if the
+    /// driver has no such device, [`KernelError::Driver`] if it cannot be used.
     #[cfg(feature = "cuda")]
     pub fn cuda(ordinal: usize) -> Result<Self, KernelError> {
         Ok(Self(Inner::Cuda(super::cuda::Cuda::new(ordinal)?)))
@@ -252,7 +289,7 @@ pub enum Buffer<T: Element = f32> {
     Host(Vec<T>),
     /// On a CUDA device.
     #[cfg(feature = "cuda")]
-    Cuda(cudarc::driver::CudaSlice<T>),
+    Cuda(super::cuda::Memory<T>),
 }
 
 /// A part of a buffer, to be read.
@@ -274,7 +311,7 @@ pub enum ViewMut<'a, T: Element = f32> {
     Host(&'a mut [T]),
     /// On a CUDA device.
     #[cfg(feature = "cuda")]
-    Cuda(cudarc::driver::CudaViewMut<'a, T>),
+    Cuda(super::cuda::ViewRefMut<'a, T>),
 }
 
 impl<T: Element> Buffer<T> {
@@ -283,7 +320,7 @@ impl<T: Element> Buffer<T> {
         match self {
             Self::Host(values) => values.len(),
             #[cfg(feature = "cuda")]
-            Self::Cuda(slice) => slice.len(),
+            Self::Cuda(memory) => memory.len(),
         }
     }
 
@@ -310,7 +347,7 @@ impl<T: Element> Buffer<T> {
         match self {
             Self::Host(values) => View::Host(&values[range]),
             #[cfg(feature = "cuda")]
-            Self::Cuda(slice) => View::Cuda(super::cuda::ViewRef::new(slice, range)),
+            Self::Cuda(memory) => View::Cuda(super::cuda::ViewRef::new(memory, range)),
         }
     }
 
@@ -322,7 +359,7 @@ impl<T: Element> Buffer<T> {
         match self {
             Self::Host(values) => ViewMut::Host(&mut values[range]),
             #[cfg(feature = "cuda")]
-            Self::Cuda(slice) => ViewMut::Cuda(slice.slice_mut(range)),
+            Self::Cuda(memory) => ViewMut::Cuda(super::cuda::ViewRefMut::new(memory, range)),
         }
     }
 }
@@ -349,6 +386,20 @@ impl<'a, T: Element> View<'a, T> {
             #[cfg(feature = "cuda")]
             Self::Cuda(_) => Err(KernelError::OtherDevice { op: _op }),
         }
+    }
+
+    /// The device's slice, for the CUDA kernel of `op`.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn cuda(
+        self,
+        op: &'static str,
+        device: &super::cuda::Cuda,
+    ) -> Result<cudarc::driver::CudaView<'a, T>, KernelError> {
+        match self {
+            Self::Cuda(view) => Some(view.part()).filter(|part| device.owns(part)),
+            Self::Host(_) => None,
+        }
+        .ok_or(KernelError::OtherDevice { op })
     }
 
     /// Checks the length that the contract of `op` asks of `buffer`.
@@ -393,6 +444,20 @@ impl<'a, T: Element> ViewMut<'a, T> {
             #[cfg(feature = "cuda")]
             Self::Cuda(_) => Err(KernelError::OtherDevice { op: _op }),
         }
+    }
+
+    /// The device's slice, for the CUDA kernel of `op`.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn cuda(
+        self,
+        op: &'static str,
+        device: &super::cuda::Cuda,
+    ) -> Result<cudarc::driver::CudaViewMut<'a, T>, KernelError> {
+        match self {
+            Self::Cuda(view) => Some(view.part()).filter(|part| device.owns(part)),
+            Self::Host(_) => None,
+        }
+        .ok_or(KernelError::OtherDevice { op })
     }
 
     /// Checks the length that the contract of `op` asks of `buffer`.

@@ -2,7 +2,7 @@
 
 mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(super) mod cuda;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
@@ -45,7 +45,7 @@ pub fn step(
         cpu(threads) => cpu::step(
             threads, step, gradient.host(OP)?, weights.host(OP)?, first.host(OP)?, second.host(OP)?,
         ),
-        cuda(cuda) => cuda::step(cuda, step, gradient, weights, first, second),
+        cuda(cuda) => cuda::step(cuda, OP, step, gradient, weights, first, second),
     )
 }
 
@@ -58,7 +58,7 @@ pub fn squared_norm(device: &Device, gradient: View<'_>) -> Result<f64, KernelEr
     let mut norm = 0.0;
     dispatch!(device, OP,
         cpu(threads) => norm = cpu::squared_norm(threads, gradient.host(OP)?),
-        cuda(cuda) => cuda::squared_norm(cuda, gradient),
+        cuda(cuda) => cuda::squared_norm(cuda, OP, gradient),
     )
     .map(|()| norm)
 }

@@ -2,7 +2,7 @@
 
 mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(super) mod cuda;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
@@ -29,7 +29,7 @@ pub fn forward(
         cpu(threads) => cpu::forward(
             threads, width, epsilon, x.host(OP)?, weight.host(OP)?, y.host(OP)?, scale.host(OP)?,
         ),
-        cuda(cuda) => cuda::forward(cuda, width, epsilon, x, weight, y, scale),
+        cuda(cuda) => cuda::forward(cuda, OP, width, epsilon, x, weight, y, scale),
     )
 }
 
@@ -59,7 +59,7 @@ pub fn backward(
         cpu(threads) => cpu::backward(
             threads, width, x.host(OP)?, weight.host(OP)?, scale.host(OP)?, dy.host(OP)?, dx.host(OP)?, dw.host(OP)?,
         ),
-        cuda(cuda) => cuda::backward(cuda, width, x, weight, scale, dy, dx, dw),
+        cuda(cuda) => cuda::backward(cuda, OP, width, x, weight, scale, dy, dx, dw),
     )
 }
 

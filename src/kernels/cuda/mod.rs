@@ -1,0 +1,292 @@
+//! A CUDA device: its context, its stream, its memory, and kernels compiled at their first use.
+//!
+//! Nothing links CUDA: the driver and NVRTC are opened when a device is asked for. All work of a device
+//! is queued on one stream, in the order of the calls; a call returns before its work is done, except
+//! one that brings numbers back to the host. An error of queued work is reported by a later call.
+//!
+//! To add an op's twin: write `<op>/<op>.cu` and `<op>/cuda.rs`, add the `cuda(..)` arm to its
+//! `dispatch!` and its source to the test `every_op_compiles`. Kernels are `extern "C"`, take lengths as
+//! `size_t`, and sum in an order fixed by the shapes alone (no atomics), so that a run repeats to the same
+//! bits. They include what lies beside this file; CUDA's own headers (`<mma.h>`) are there only where
+//! `CUDA_HOME` tells of a toolkit, so a kernel does without them if it can. `.ci/nvrtc` compiles all of
+//! them without a GPU.
+
+mod cache;
+mod memory;
+mod nvrtc;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError,
+    LaunchArgs, LaunchConfig, ValidAsZeroBits,
+};
+use cudarc::nvrtc::Ptx;
+
+use super::{Element, KernelError};
+use cache::Cache;
+pub use memory::{Memory, ViewRef, ViewRefMut};
+pub(crate) use nvrtc::Source;
+
+/// A CUDA device. Clones are the same device.
+#[derive(Clone)]
+pub struct Cuda(Arc<Shared>);
+
+struct Shared {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    /// What kernels are compiled for, such as `sm_90a`.
+    architecture: String,
+    compiler: nvrtc::Compiler,
+    cache: Cache,
+    loaded: Mutex<Loaded>,
+}
+
+#[derive(Default)]
+struct Loaded {
+    /// By the source's file.
+    modules: BTreeMap<&'static str, Arc<CudaModule>>,
+    /// By the source's file and the kernel's name.
+    kernels: BTreeMap<(&'static str, &'static str), CudaFunction>,
+}
+
+impl std::fmt::Debug for Cuda {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shared { context, architecture, .. } = &*self.0;
+        f.debug_struct("Cuda")
+            .field("ordinal", &context.ordinal())
+            .field("architecture", architecture)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cuda {
+    /// The device of that number.
+    ///
+    /// # Errors
+    /// [`KernelError::MissingLibrary`] without the driver or NVRTC, [`KernelError::NoDevice`] if the
+    /// driver has no such device, [`KernelError::Driver`] if it cannot be used.
+    pub fn new(ordinal: usize) -> Result<Self, KernelError> {
+        // SAFETY: opens the library by its name and closes it; its initializers ask nothing of us.
+        // cudarc panics on a missing library, hence the question.
+        if !unsafe { cudarc::driver::sys::is_culib_present() } {
+            return Err(KernelError::MissingLibrary {
+                library: "the CUDA driver (libcuda)",
+                remedy: "install NVIDIA's driver, version 580 or later",
+            });
+        }
+        let compiler = nvrtc::Compiler::find()?;
+        let devices = match CudaContext::device_count() {
+            Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
+            count => driver("counting the CUDA devices", count)? as usize,
+        };
+        if ordinal >= devices {
+            return Err(KernelError::NoDevice { ordinal, devices });
+        }
+        let context = driver("opening a CUDA device", CudaContext::new(ordinal))?;
+        // SAFETY: every buffer of this context is made, used and freed on the one stream below, which
+        // orders that by itself; neither the context nor the stream is handed out of this crate.
+        unsafe { context.disable_event_tracking() };
+        let (major, minor) = driver("asking for the compute capability", context.compute_capability())?;
+        // from 9.0 on, an `a` opens the instructions of exactly this architecture
+        let suffix = if major >= 9 { "a" } else { "" };
+        Ok(Self(Arc::new(Shared {
+            stream: context.default_stream(),
+            context,
+            architecture: format!("sm_{major}{minor}{suffix}"),
+            compiler,
+            cache: Cache::of_the_user(),
+            loaded: Mutex::default(),
+        })))
+    }
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn zeros<T: Element>(&self, len: usize) -> Result<Memory<T>, KernelError> {
+        Ok(Memory::new(self.scratch(len.max(1))?, len))
+    }
+
+    /// A copy of `values`.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn upload<T: Element>(&self, values: &[T]) -> Result<Memory<T>, KernelError> {
+        if values.is_empty() {
+            return self.zeros(0);
+        }
+        let allocation = driver("copying to a CUDA device", self.0.stream.clone_htod(values))?;
+        Ok(Memory::new(allocation, values.len()))
+    }
+
+    /// A copy of `view`, on the host, when all work queued before is done.
+    ///
+    /// # Errors
+    /// If `view` is on another device, or if work queued before failed.
+    pub fn download<T: Element>(&self, view: &ViewRef<'_, T>) -> Result<Vec<T>, KernelError> {
+        let part = view.part();
+        if !self.owns(&part) {
+            return Err(KernelError::OtherDevice { op: "download" });
+        }
+        self.read(&part)
+    }
+
+    /// `len` zeros for a kernel's own use.
+    pub(crate) fn scratch<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        len: usize,
+    ) -> Result<CudaSlice<T>, KernelError> {
+        driver("allocating on a CUDA device", self.0.stream.alloc_zeros(len))
+    }
+
+    /// A copy on the host.
+    pub(crate) fn read<T: DeviceRepr + Clone + Default>(
+        &self,
+        part: &impl DevicePtr<T>,
+    ) -> Result<Vec<T>, KernelError> {
+        let mut values = vec![T::default(); part.len()];
+        if !values.is_empty() {
+            driver("copying from a CUDA device", self.0.stream.memcpy_dtoh(part, &mut values))?;
+        }
+        driver("waiting for a CUDA device", self.0.stream.synchronize())?;
+        Ok(values)
+    }
+
+    /// Whether that is memory of this device.
+    pub(crate) fn owns<T>(&self, part: &impl DevicePtr<T>) -> bool {
+        part.stream().context() == &self.0.context
+    }
+
+    /// The kernel of that name, compiled and loaded if this is its first use.
+    pub(crate) fn kernel(&self, source: &Source, name: &'static str) -> Result<CudaFunction, KernelError> {
+        // a poisoned lock is fine: entries are put in whole
+        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = loaded.kernels.get(&(source.file, name)) {
+            return Ok(kernel.clone());
+        }
+        let module = match loaded.modules.get(source.file) {
+            Some(module) => Arc::clone(module),
+            None => {
+                let cubin = Ptx::from_binary(self.cubin(source)?);
+                let module = driver("loading a compiled kernel", self.0.context.load_module(cubin))?;
+                loaded.modules.insert(source.file, Arc::clone(&module));
+                module
+            }
+        };
+        let kernel = driver("finding a kernel in its module", module.load_function(name))?;
+        loaded.kernels.insert((source.file, name), kernel.clone());
+        Ok(kernel)
+    }
+
+    fn cubin(&self, source: &Source) -> Result<Vec<u8>, KernelError> {
+        let Shared { architecture, compiler, cache, .. } = &*self.0;
+        let key = compiler.key(source, architecture);
+        if let Some(cubin) = cache.load(source.file, &key) {
+            return Ok(cubin);
+        }
+        let cubin = compiler.compile(source, architecture)?;
+        cache.store(source.file, &key, &cubin);
+        Ok(cubin)
+    }
+
+    /// A call of `kernel`: give it its arguments, then [`run`] it.
+    pub(crate) fn call<'a>(&'a self, kernel: &'a CudaFunction) -> LaunchArgs<'a> {
+        self.0.stream.launch_builder(kernel)
+    }
+}
+
+/// Queues a call over a grid of `blocks` (x, y) of `threads` each.
+///
+/// # Safety
+/// The arguments given are those of the kernel, in order and type, and with these blocks it stays within
+/// the buffers among them.
+pub(crate) unsafe fn run(
+    mut call: LaunchArgs<'_>,
+    blocks: (usize, usize),
+    threads: u32,
+) -> Result<(), KernelError> {
+    let (Ok(x), Ok(y)) = (i32::try_from(blocks.0), u16::try_from(blocks.1)) else {
+        return Err(KernelError::Device(format!("{blocks:?} blocks are more than a grid of CUDA's holds")));
+    };
+    let grid = LaunchConfig {
+        grid_dim: (x as u32, u32::from(y), 1),
+        block_dim: (threads, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: by the caller's promise.
+    driver("starting a kernel", unsafe { call.launch(grid) }).map(|_| ())
+}
+
+fn driver<T>(what: &'static str, result: Result<T, DriverError>) -> Result<T, KernelError> {
+    result.map_err(|error| KernelError::Driver { what, reason: reason(error) })
+}
+
+/// `CUDA_ERROR_OUT_OF_MEMORY (out of memory)`.
+fn reason(error: DriverError) -> String {
+    match error.error_string() {
+        Ok(text) => format!("{:?} ({})", error.0, text.to_string_lossy()),
+        Err(_) => format!("{:?}", error.0),
+    }
+}
+
+/// The first CUDA device, for tests that are skipped where there is none.
+#[cfg(test)]
+pub(crate) fn test_device() -> Option<super::Device> {
+    match super::Device::cuda(0) {
+        Ok(device) => Some(device),
+        Err(why @ (KernelError::MissingLibrary { .. } | KernelError::NoDevice { .. })) => {
+            println!("skipped: no CUDA device ({why})");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{Device, View};
+
+    #[test]
+    fn a_device_crosses_threads() {
+        fn crosses<T: Clone + Send + Sync + std::fmt::Debug>() {}
+        crosses::<Cuda>();
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_a_typed_error() {
+        let ordinal = 1_000_000;
+        match Device::named(&format!("cuda:{ordinal}")) {
+            Err(KernelError::NoDevice { ordinal: named, .. }) => assert_eq!(named, ordinal),
+            Err(KernelError::MissingLibrary { remedy, .. }) => assert!(!remedy.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn memory_comes_back_as_it_went() {
+        let Some(device) = test_device() else { return };
+        for len in [0_u32, 1, 31, 33, 100_000] {
+            let values: Vec<u32> = (0..len).collect();
+            let buffer = device.upload(&values).unwrap();
+            assert_eq!(device.download(buffer.view()).unwrap(), values);
+            let part = (values.len() / 3)..(values.len() / 2);
+            assert_eq!(device.download(buffer.slice(part.clone())).unwrap(), values[part]);
+            let zeros = device.zeros::<f32>(values.len()).unwrap();
+            assert_eq!(device.download(zeros.view()).unwrap(), vec![0.0; values.len()]);
+        }
+    }
+
+    #[test]
+    fn buffers_of_two_devices_do_not_mix() {
+        let Some(device) = test_device() else { return };
+        let buffer = device.upload(&[1.0_f32]).unwrap();
+        let other = Err(KernelError::OtherDevice { op: "download" });
+        assert_eq!(Device::cpu().download(buffer.view()), other);
+        let norm = crate::kernels::adamw::squared_norm(&device, View::Host(&[1.0]));
+        assert_eq!(norm, Err(KernelError::OtherDevice { op: "squared_norm" }));
+    }
+}

@@ -1,0 +1,71 @@
+// RMSNorm: y_j = x_j r w_j with r = 1 / sqrt(mean(x^2) + epsilon), for each of `rows` rows of `width`.
+#include "reduce.cuh"
+
+// The row of this thread's warp. All lanes of a warp have the same, so that it may leave as a whole.
+__device__ __forceinline__ size_t row_of_warp() {
+    return blockIdx.x * size_t(blockDim.x / 32) + threadIdx.x / 32;
+}
+
+// One warp a row: a row is read twice, the second time from the cache.
+extern "C" __global__ void __launch_bounds__(256)
+rms_norm_forward(const float* __restrict__ x, const float* __restrict__ weight, float* __restrict__ y,
+                 float* __restrict__ scale, size_t rows, size_t width, float epsilon) {
+    const size_t row = row_of_warp();
+    if (row >= rows) return;
+    const unsigned lane = threadIdx.x % 32;
+    x += row * width;
+    y += row * width;
+    float squares = 0.0f;
+    for (size_t j = lane; j < width; j += 32) squares += x[j] * x[j];
+    const float r = 1.0f / sqrtf(warp_sum(squares) / float(width) + epsilon);
+    if (lane == 0) scale[row] = r;
+    for (size_t j = lane; j < width; j += 32) y[j] = x[j] * r * weight[j];
+}
+
+// dx += r (dy w - x r^2 mean(dy w x)). One warp a row.
+extern "C" __global__ void __launch_bounds__(256)
+rms_norm_backward_x(const float* __restrict__ x, const float* __restrict__ weight,
+                    const float* __restrict__ scale, const float* __restrict__ dy,
+                    float* __restrict__ dx, size_t rows, size_t width) {
+    const size_t row = row_of_warp();
+    if (row >= rows) return;
+    const unsigned lane = threadIdx.x % 32;
+    x += row * width;
+    dy += row * width;
+    dx += row * width;
+    float dot = 0.0f;
+    for (size_t j = lane; j < width; j += 32) dot += dy[j] * weight[j] * x[j];
+    const float r = scale[row];
+    const float pull = r * r * warp_sum(dot) / float(width);
+    for (size_t j = lane; j < width; j += 32) dx[j] += r * (dy[j] * weight[j] - x[j] * pull);
+}
+
+// The sums of dy x r over the rows of each part: `parts` is [parts, width], part p has the rows from
+// p * part_rows, and a thread has one column of one part.
+extern "C" __global__ void __launch_bounds__(128)
+rms_norm_backward_weight_parts(const float* __restrict__ x, const float* __restrict__ scale,
+                               const float* __restrict__ dy, float* __restrict__ parts, size_t rows,
+                               size_t width, size_t part_rows) {
+    const size_t j = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
+    if (j >= width) return;
+    const size_t first = blockIdx.y * part_rows;
+    const size_t last = min(first + part_rows, rows);
+    float sum = 0.0f;
+#pragma unroll 4
+    for (size_t row = first; row < last; ++row) {
+        sum += dy[row * width + j] * x[row * width + j] * scale[row];
+    }
+    parts[blockIdx.y * width + j] = sum;
+}
+
+// dw += the sum of the parts, first to last.
+extern "C" __global__ void __launch_bounds__(128)
+rms_norm_backward_weight_sum(const float* __restrict__ parts, float* __restrict__ dw, size_t count,
+                             size_t width) {
+    const size_t j = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
+    if (j >= width) return;
+    float sum = 0.0f;
+#pragma unroll 8
+    for (size_t part = 0; part < count; ++part) sum += parts[part * width + j];
+    dw[j] += sum;
+}
