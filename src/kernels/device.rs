@@ -1,8 +1,11 @@
 //! Devices, and the buffers that live on them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use thiserror::Error;
+
+use super::pool::{Host, Pool, Pooled};
 
 /// Where a model's parameters live and its kernels run.
 ///
@@ -21,6 +24,7 @@ pub struct Device(Inner);
 enum Inner {
     Cpu {
         threads: Threads,
+        pool: Arc<Pool>,
     },
     #[cfg(feature = "cuda")]
     Cuda(super::cuda::Cuda),
@@ -135,12 +139,12 @@ pub enum KernelError {
 impl Device {
     /// The CPU, with the threads of the rayon pool that each call is made in.
     pub fn cpu() -> Self {
-        Self(Inner::Cpu { threads: Threads::Pool })
+        Self(Inner::Cpu { threads: Threads::Pool, pool: Arc::default() })
     }
 
     /// The CPU, with the calling thread alone.
     pub fn cpu_single_thread() -> Self {
-        Self(Inner::Cpu { threads: Threads::One })
+        Self(Inner::Cpu { threads: Threads::One, pool: Arc::default() })
     }
 
     /// The CUDA device of that number.
@@ -176,7 +180,23 @@ impl Device {
     /// If the device has no room.
     pub fn zeros<T: Element>(&self, len: usize) -> Result<Buffer<T>, KernelError> {
         match &self.0 {
-            Inner::Cpu { .. } => Ok(Buffer::Host(vec![T::default(); len])),
+            Inner::Cpu { pool, .. } => {
+                let mut values = Host::any(pool, len);
+                values.fill(T::default());
+                Ok(Buffer::Host(values))
+            }
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.zeros(len)?)),
+        }
+    }
+
+    /// `len` elements of any value, for an op to write: on the host those of a buffer used before.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn scratch<T: Element>(&self, len: usize) -> Result<Buffer<T>, KernelError> {
+        match &self.0 {
+            Inner::Cpu { pool, .. } => Ok(Buffer::Host(Host::any(pool, len))),
             #[cfg(feature = "cuda")]
             Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.zeros(len)?)),
         }
@@ -188,7 +208,11 @@ impl Device {
     /// If the device has no room.
     pub fn upload<T: Element>(&self, values: &[T]) -> Result<Buffer<T>, KernelError> {
         match &self.0 {
-            Inner::Cpu { .. } => Ok(Buffer::Host(values.to_vec())),
+            Inner::Cpu { pool, .. } => {
+                let mut copy = Host::any(pool, values.len());
+                copy.copy_from_slice(values);
+                Ok(Buffer::Host(copy))
+            }
             #[cfg(feature = "cuda")]
             Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.upload(values)?)),
         }
@@ -240,21 +264,21 @@ impl Device {
         Ok(())
     }
 
-    /// Adds a few numbers from the host to a buffer.
+    /// Adds a few numbers from the host to a part of a buffer.
     ///
     /// # Errors
     /// If the lengths differ, or the buffer is not this device's.
-    pub fn add(&self, from: &[f32], mut to: ViewMut<'_>) -> Result<(), KernelError> {
-        const OP: &str = "add";
-        to.expect(OP, "to", from.len())?;
-        let sum: Vec<f32> = self.download(to.reborrow())?.iter().zip(from).map(|(a, b)| a + b).collect();
+    pub fn add(&self, from: &[f32], to: &mut Buffer, range: Range<usize>) -> Result<(), KernelError> {
+        expect("add", "from", from.len(), range.len())?;
+        let mut sum = self.download(to.slice(range.clone()))?;
+        sum.iter_mut().zip(from).for_each(|(a, b)| *a += b);
         let sum = self.upload(&sum)?;
-        self.copy(sum.view(), to)
+        self.copy(sum.view(), to.slice_mut(range))
     }
 
     pub(crate) fn backend(&self) -> Backend<'_> {
         match &self.0 {
-            Inner::Cpu { threads } => Backend::Cpu(*threads),
+            Inner::Cpu { threads, .. } => Backend::Cpu(*threads),
             #[cfg(feature = "cuda")]
             Inner::Cuda(cuda) => Backend::Cuda(cuda),
         }
@@ -263,11 +287,12 @@ impl Device {
 
 /// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
 #[cfg(not(feature = "cuda"))]
-pub trait Element: Copy + Default + Send + Sync + std::fmt::Debug + 'static {}
+pub trait Element: Pooled + Copy + Default + Send + Sync + std::fmt::Debug + 'static {}
 /// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
 #[cfg(feature = "cuda")]
 pub trait Element:
-    Copy
+    Pooled
+    + Copy
     + Default
     + Send
     + Sync
@@ -286,7 +311,7 @@ impl Element for u32 {}
 #[non_exhaustive]
 pub enum Buffer<T: Element = f32> {
     /// On the host, for the CPU.
-    Host(Vec<T>),
+    Host(Host<T>),
     /// On a CUDA device.
     #[cfg(feature = "cuda")]
     Cuda(super::cuda::Memory<T>),
@@ -426,15 +451,6 @@ impl<'a, T: Element> ViewMut<'a, T> {
     /// No elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The same part, to be read.
-    pub fn reborrow(&mut self) -> View<'_, T> {
-        match self {
-            Self::Host(values) => View::Host(values),
-            #[cfg(feature = "cuda")]
-            Self::Cuda(view) => View::Cuda(super::cuda::ViewRef::of_mut(view)),
-        }
     }
 
     /// The host's slice, for the CPU kernel of `op`.

@@ -10,6 +10,7 @@ pub mod attention;
 pub mod cuda;
 mod device;
 pub mod embedding;
+mod pool;
 pub mod product;
 pub mod rms_norm;
 pub mod rotary;
@@ -21,6 +22,7 @@ pub(crate) mod vector;
 
 pub(crate) use device::Backend;
 pub use device::{Buffer, Device, Element, KernelError, Threads, View, ViewMut};
+pub use pool::Host;
 
 /// Runs an op's CPU or CUDA implementation, whichever `device` is.
 macro_rules! dispatch {

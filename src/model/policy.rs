@@ -134,7 +134,7 @@ impl<A: Arch> Policy<A> {
             gradient.accumulate(|dw| {
                 let width = trunk.dims.width;
                 let (d_log_probs, d_entropy) = (device.upload(&d_log_probs)?, device.upload(&d_entropy)?);
-                let mut d_scored = device.zeros(n * width)?;
+                let mut d_scored = device.scratch(n * width)?;
                 token_log_prob::backward(
                     &device,
                     layer,
@@ -213,7 +213,7 @@ struct Scored {
 impl Scored {
     fn new(device: &Device, width: usize, hidden: &Buffer, batch: &Batch) -> Result<Self, KernelError> {
         let places = device.upload(batch.scored.values())?;
-        let mut at = device.zeros(places.len() * width)?;
+        let mut at = device.scratch(places.len() * width)?;
         embedding::forward(device, width, hidden.view(), places.view(), at.view_mut())?;
         Ok(Self { hidden: at, places, targets: device.upload(&batch.targets)? })
     }
@@ -221,7 +221,7 @@ impl Scored {
     fn run(&self, device: &Device, layer: OutputLayer, weight: View<'_>) -> Result<Results, KernelError> {
         let n = self.targets.len();
         let (mut log_probs, mut entropy, mut log_sum) =
-            (device.zeros(n)?, device.zeros(n)?, device.zeros(n)?);
+            (device.scratch(n)?, device.scratch(n)?, device.scratch(n)?);
         let (hidden, targets) = (self.hidden.view(), self.targets.view());
         let results = (log_probs.view_mut(), entropy.view_mut(), log_sum.view_mut());
         token_log_prob::forward(device, layer, hidden, weight, targets, results.0, results.1, results.2)?;

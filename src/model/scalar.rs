@@ -83,7 +83,7 @@ impl<A: Arch> ScalarModel<A> {
         let device = self.weights.device();
         let (width, n) = (A::DIMS.width, batch.scored.values().len());
         let places = device.upload(batch.scored.values())?;
-        let mut hidden = device.zeros(n * width)?;
+        let mut hidden = device.scratch(n * width)?;
         embedding::forward(device, width, kept.hidden.view(), places.view(), hidden.view_mut())?;
         let hidden = device.download(hidden.view())?;
         Ok(Cpu::default().tensor_from_vec(hidden, (n, A::Width::default())))
@@ -117,8 +117,8 @@ impl<A: Arch> ScalarModel<A> {
             let d_bias = gradients.get_or_alloc_mut(&bias_id)?.clone();
             gradient.accumulate(|dw| {
                 let (device, width) = (&trunk.device, trunk.dims.width);
-                device.add(&d_weight, dw.slice_mut(weight_place))?;
-                device.add(&d_bias, dw.slice_mut(bias_place))?;
+                device.add(&d_weight, dw, weight_place)?;
+                device.add(&d_bias, dw, bias_place)?;
                 let (places, d_scored) = (device.upload(&places)?, device.upload(&d_scored)?);
                 let mut d_hidden = device.zeros(rows * width)?;
                 embedding::backward(device, width, places.view(), d_scored.view(), d_hidden.view_mut())?;

@@ -89,17 +89,17 @@ impl Layer {
     fn new(device: &Device, dims: &Dims, n: usize) -> Result<Self, KernelError> {
         let heads = dims.attention();
         Ok(Self {
-            x: device.zeros(n * dims.width)?,
-            scale1: device.zeros(n)?,
-            normed1: device.zeros(n * dims.width)?,
-            qkv: device.zeros(n * heads.qkv_width())?,
-            attended: device.zeros(n * heads.out_width())?,
-            log_sum: device.zeros(n * heads.queries)?,
-            middle: device.zeros(n * dims.width)?,
-            scale2: device.zeros(n)?,
-            normed2: device.zeros(n * dims.width)?,
-            gate_up: device.zeros(n * 2 * dims.hidden)?,
-            activated: device.zeros(n * dims.hidden)?,
+            x: device.scratch(n * dims.width)?,
+            scale1: device.scratch(n)?,
+            normed1: device.scratch(n * dims.width)?,
+            qkv: device.scratch(n * heads.qkv_width())?,
+            attended: device.scratch(n * heads.out_width())?,
+            log_sum: device.scratch(n * heads.queries)?,
+            middle: device.scratch(n * dims.width)?,
+            scale2: device.scratch(n)?,
+            normed2: device.scratch(n * dims.width)?,
+            gate_up: device.scratch(n * 2 * dims.hidden)?,
+            activated: device.scratch(n * dims.hidden)?,
         })
     }
 }
@@ -163,7 +163,7 @@ impl Trunk {
         let positions = device.upload(&batch.positions)?;
         let kept = if keep == Keep::All { dims.layers } else { 1 };
         let mut layers = (0..kept).map(|_| Layer::new(device, dims, n)).collect::<Result<Vec<_>, _>>()?;
-        let mut x = device.zeros(n * dims.width)?;
+        let mut x = device.scratch(n * dims.width)?;
         embedding::forward(
             device,
             dims.width,
@@ -176,14 +176,14 @@ impl Trunk {
             std::mem::swap(&mut layer.x, &mut x);
             self.layer_forward(w, place, layer, &offsets, &positions)?;
             // The next layer's input is this one's middle plus its feed-forward's result.
-            x = if keep == Keep::All { device.zeros(n * dims.width)? } else { x };
+            x = if keep == Keep::All { device.scratch(n * dims.width)? } else { x };
             copy(device, &layer.middle, &mut x)?;
             let products = Products::new(dims, n);
             let down = w.slice(place.down.clone());
             product::forward(device, products.down, layer.activated.view(), down, x.view_mut(), true)?;
         }
-        let mut scale = device.zeros(n)?;
-        let mut hidden = device.zeros(n * dims.width)?;
+        let mut scale = device.scratch(n)?;
+        let mut hidden = device.scratch(n * dims.width)?;
         let norm = w.slice(places.norm.clone());
         let (hidden_view, scale_view) = (hidden.view_mut(), scale.view_mut());
         rms_norm::forward(device, dims.width, dims.norm_epsilon, x.view(), norm, hidden_view, scale_view)?;
@@ -271,11 +271,11 @@ impl Trunk {
         let products = Products::new(dims, n);
         let at = |range: &Range<usize>| w.slice(range.clone());
         let mut dx = device.zeros(n * dims.width)?;
-        let mut d_normed = device.zeros(n * dims.width)?;
-        let mut d_qkv = device.zeros(n * heads.qkv_width())?;
-        let mut d_attended = device.zeros(n * heads.out_width())?;
-        let mut d_gate_up = device.zeros(n * 2 * dims.hidden)?;
-        let mut d_activated = device.zeros(n * dims.hidden)?;
+        let mut d_normed = device.scratch(n * dims.width)?;
+        let mut d_qkv = device.scratch(n * heads.qkv_width())?;
+        let mut d_attended = device.scratch(n * heads.out_width())?;
+        let mut d_gate_up = device.scratch(n * 2 * dims.hidden)?;
+        let mut d_activated = device.scratch(n * dims.hidden)?;
 
         rms_norm::backward(
             device,

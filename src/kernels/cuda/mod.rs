@@ -134,6 +134,34 @@ impl Cuda {
         self.read(&part)
     }
 
+    /// Copies a buffer to another of the same length.
+    ///
+    /// # Errors
+    /// If one of them is on another device.
+    pub(crate) fn copy<T: Element>(
+        &self,
+        from: super::View<'_, T>,
+        to: super::ViewMut<'_, T>,
+    ) -> Result<(), KernelError> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        let (from, mut to) = (from.cuda("copy", self)?, to.cuda("copy", self)?);
+        driver("copying on a CUDA device", self.0.stream.memcpy_dtod(&from, &mut to))
+    }
+
+    /// Sets every element to zero.
+    ///
+    /// # Errors
+    /// If the buffer is on another device.
+    pub(crate) fn fill_zero<T: Element>(&self, to: super::ViewMut<'_, T>) -> Result<(), KernelError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        let mut to = to.cuda("fill_zero", self)?;
+        driver("clearing on a CUDA device", self.0.stream.memset_zeros(&mut to))
+    }
+
     /// `len` zeros for a kernel's own use.
     pub(crate) fn scratch<T: DeviceRepr + ValidAsZeroBits>(
         &self,
