@@ -4,6 +4,7 @@ pub mod data;
 pub mod eval;
 pub mod kernels;
 pub mod model;
+pub mod label;
 pub mod plugin;
 pub mod problems;
 pub mod rollouts;
