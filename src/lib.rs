@@ -3,6 +3,7 @@
 pub mod data;
 pub mod label;
 pub mod plugin;
+pub mod ppo;
 pub mod reward;
 pub mod steps;
 
