@@ -9,6 +9,8 @@ pub mod plugin;
 pub mod problems;
 pub mod rollouts;
 pub mod sft;
+pub mod ppo;
+pub mod reward;
 pub mod steps;
 pub mod trainer;
 pub mod verify;
