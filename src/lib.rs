@@ -3,14 +3,14 @@
 pub mod data;
 pub mod eval;
 pub mod kernels;
-pub mod model;
 pub mod label;
+pub mod model;
 pub mod plugin;
+pub mod ppo;
 pub mod problems;
+pub mod reward;
 pub mod rollouts;
 pub mod sft;
-pub mod ppo;
-pub mod reward;
 pub mod steps;
 pub mod trainer;
 pub mod verify;

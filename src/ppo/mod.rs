@@ -1,7 +1,11 @@
-//! Proximal policy optimization: advantages from rewards and values.
+//! Proximal policy optimization: advantages from rewards and values, the losses, and the update.
 
 pub mod gae;
+pub mod learner;
+pub mod loss;
 pub mod whiten;
 
 pub use gae::{Estimates, Gae};
+pub use learner::{Experience, Learner, UpdateConfig, UpdateFigures, micro_batches};
+pub use loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
 pub use whiten::whiten;

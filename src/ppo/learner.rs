@@ -1,0 +1,345 @@
+//! One PPO update: epochs of minibatches over a batch of experience.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use super::loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
+use crate::data::numbers::{ClipRange, LearningRate, Temperature};
+use crate::data::{Ragged, Seed, Sequence};
+use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward};
+
+/// How to update policy and critic from a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateConfig {
+    /// Passes over the batch.
+    pub epochs: NonZeroUsize,
+    /// Updates per pass.
+    pub minibatches: NonZeroUsize,
+    /// Tokens, prompts included, of one forward and backward pass: bounds memory and changes nothing
+    /// else.
+    pub micro_batch_tokens: NonZeroUsize,
+    /// The policy's objective.
+    pub objective: PolicyObjective,
+    /// ε_v: bound on the critic's step; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_clip: Option<ClipRange>,
+    /// The policy's step size.
+    pub policy_learning_rate: LearningRate,
+    /// The critic's step size.
+    pub critic_learning_rate: LearningRate,
+    /// Both optimizers' constants.
+    pub optimizer: AdamWConfig,
+}
+
+impl Default for UpdateConfig {
+    fn default() -> Self {
+        const POLICY: LearningRate = LearningRate::new(3e-4);
+        const CRITIC: LearningRate = LearningRate::new(1e-3);
+        const CLIP: ClipRange = ClipRange::new(0.2);
+        let count = |n| NonZeroUsize::new(n).expect("the constants here are not 0");
+        Self {
+            epochs: count(1),
+            minibatches: count(4),
+            micro_batch_tokens: count(8192),
+            objective: PolicyObjective::default(),
+            value_clip: Some(CLIP),
+            policy_learning_rate: POLICY,
+            critic_learning_rate: CRITIC,
+            optimizer: AdamWConfig::default(),
+        }
+    }
+}
+
+/// A batch of responses with all that the update needs: one number per response token in each ragged
+/// array.
+#[derive(Clone, Debug)]
+pub struct Experience {
+    /// Prompts and responses.
+    pub sequences: Vec<Sequence>,
+    /// log π of the sampler, at `temperature`.
+    pub log_probs: Ragged<f32>,
+    /// log π_ref.
+    pub reference_log_probs: Ragged<f32>,
+    /// The critic's values when the responses were sampled.
+    pub values: Ragged<f32>,
+    /// A, whitened.
+    pub advantages: Ragged<f32>,
+    /// What the critic should have said.
+    pub returns: Ragged<f32>,
+    /// The temperature of sampling.
+    pub temperature: Temperature,
+}
+
+/// Figures of an update: means over the tokens of all its minibatches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UpdateFigures {
+    /// The policy's loss.
+    pub policy_loss: f64,
+    /// The critic's loss.
+    pub value_loss: f64,
+    /// Share of tokens outside the clip range.
+    pub clip_fraction: f64,
+    /// KL(π_old ‖ π), estimator k3, in nats per token.
+    pub moved: f64,
+    /// Entropy, in nats per token.
+    pub entropy: f64,
+    /// Norm of the policy's gradient before clipping, mean over updates.
+    pub policy_gradient_norm: f64,
+    /// Norm of the critic's gradient before clipping, mean over updates.
+    pub critic_gradient_norm: f64,
+    /// The first minibatch alone, before any update: 0 by construction, or the ratio is wrong.
+    pub first_clip_fraction: f64,
+    /// The first minibatch's largest |ratio − 1|: 0 by construction.
+    pub first_ratio_change: f64,
+    /// The largest difference between the sampler's and the trainer's log-probability of a token, over
+    /// the first minibatch (checklist, 13).
+    pub sampler_gap: f64,
+}
+
+/// Policy, critic and their optimizers.
+#[derive(Debug)]
+pub struct Learner<A: Arch> {
+    /// π_θ
+    pub policy: Policy<A>,
+    /// V_ψ
+    pub critic: ScalarModel<A>,
+    pub(crate) policy_optimizer: AdamW,
+    pub(crate) critic_optimizer: AdamW,
+    config: UpdateConfig,
+}
+
+impl<A: Arch> Learner<A> {
+    /// A learner at its start.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn new(
+        config: UpdateConfig,
+        mut policy: Policy<A>,
+        mut critic: ScalarModel<A>,
+    ) -> Result<Self, ModelError> {
+        let policy_optimizer = AdamW::new(config.optimizer, &mut policy)?;
+        let critic_optimizer = AdamW::new(config.optimizer, &mut critic)?;
+        Ok(Self { policy, critic, policy_optimizer, critic_optimizer, config })
+    }
+
+    /// Updates policy and critic. `seed` shuffles the rows into minibatches.
+    ///
+    /// On the first minibatch the policy is still the one that sampled: its own log-probabilities stand
+    /// in for the sampler's, so that the ratio is exactly 1 (checklist, 12), and the difference between
+    /// the two is measured.
+    ///
+    /// # Errors
+    /// If a loss or gradient is not finite: the update in which that happens is not made.
+    pub fn update(&mut self, batch: &Experience, seed: Seed) -> Result<UpdateFigures, ModelError> {
+        let mut figures = UpdateFigures::default();
+        let (mut tokens, mut updates) = (0, 0);
+        for epoch in 0..self.config.epochs.get() {
+            let mut order: Vec<usize> = (0..batch.sequences.len()).collect();
+            order.shuffle(&mut seed.index(epoch as u64).rng());
+            let size = order.len().div_ceil(self.config.minibatches.get()).max(1);
+            for rows in order.chunks(size) {
+                tokens += self.minibatch(batch, rows, updates == 0, &mut figures)?;
+                updates += 1;
+            }
+        }
+        let (tokens, updates) = (tokens.max(1) as f64, f64::from(updates.max(1)));
+        figures.clip_fraction /= tokens;
+        figures.moved /= tokens;
+        figures.entropy /= tokens;
+        for mean in [&mut figures.policy_loss, &mut figures.value_loss] {
+            *mean /= updates;
+        }
+        for norm in [&mut figures.policy_gradient_norm, &mut figures.critic_gradient_norm] {
+            *norm /= updates;
+        }
+        Ok(figures)
+    }
+
+    fn minibatch(
+        &mut self,
+        batch: &Experience,
+        rows: &[usize],
+        first: bool,
+        figures: &mut UpdateFigures,
+    ) -> Result<usize, ModelError> {
+        let tokens: usize = rows.iter().map(|&row| batch.sequences[row].response.len()).sum();
+        let mut first_figures = PolicyFigures::default();
+        let lengths: Vec<usize> = rows.iter().map(|&row| batch.sequences[row].len()).collect();
+        for part in micro_batches(&lengths, self.config.micro_batch_tokens.get()) {
+            let rows = &rows[part];
+            let packed = Batch::responses(&A::DIMS, rows.iter().map(|&row| &batch.sequences[row]))?;
+            if packed.scored().values().is_empty() {
+                continue;
+            }
+            let of = |ragged: &Ragged<f32>| -> Vec<f32> {
+                rows.iter().flat_map(|&row| ragged.row(row).iter().copied()).collect()
+            };
+            let (advantages, reference) = (of(&batch.advantages), of(&batch.reference_log_probs));
+            let (returns, old_values) = (of(&batch.returns), of(&batch.values));
+            let mut old = of(&batch.log_probs);
+
+            let policy = self.policy.log_probs(&packed, batch.temperature)?;
+            if first {
+                let own = policy.log_probs.as_vec();
+                let gap = own.iter().zip(&old).map(|(a, b)| f64::from((a - b).abs()));
+                figures.sampler_gap = gap.fold(figures.sampler_gap, f64::max);
+                old = own;
+            }
+            let targets = PolicyTargets {
+                old_log_probs: &old,
+                reference_log_probs: &reference,
+                advantages: &advantages,
+            };
+            let (loss, moved) = self.config.objective.loss(policy, targets, tokens);
+            figures.policy_loss += f64::from(backward(loss)?);
+            figures.clip_fraction += moved.clipped;
+            figures.moved += moved.moved;
+            figures.entropy += moved.entropy;
+            first_figures.clipped += moved.clipped;
+            first_figures.largest_ratio_change =
+                first_figures.largest_ratio_change.max(moved.largest_ratio_change);
+
+            let values = self.critic.values(&packed)?;
+            let loss = value_loss(values, &old_values, &returns, self.config.value_clip, tokens);
+            figures.value_loss += f64::from(backward(loss)?);
+        }
+        if first {
+            figures.first_clip_fraction = first_figures.clipped / tokens.max(1) as f64;
+            figures.first_ratio_change = first_figures.largest_ratio_change;
+        }
+        let UpdateConfig { policy_learning_rate, critic_learning_rate, .. } = self.config;
+        figures.policy_gradient_norm +=
+            self.policy_optimizer.step(&mut self.policy, policy_learning_rate.get())?;
+        figures.critic_gradient_norm +=
+            self.critic_optimizer.step(&mut self.critic, critic_learning_rate.get())?;
+        Ok(tokens)
+    }
+}
+
+/// Cuts rows of these lengths into parts of at most `bound` tokens; a longer row is a part of its own.
+pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (row, &len) in lengths.iter().enumerate() {
+        if row > start && held + len > bound {
+            parts.push(start..row);
+            (start, held) = (row, 0);
+        }
+        held += len;
+    }
+    if start < lengths.len() {
+        parts.push(start..lengths.len());
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Device;
+    use crate::model::init;
+
+    crate::arch! {
+        struct Tiny {
+            name: "tiny", vocabulary: 13, width: 8, layers: 1, heads: 2, kv_heads: 1, head_size: 4, hidden: 12,
+            positions: 40,
+        }
+    }
+
+    fn learner(config: UpdateConfig) -> Learner<Tiny> {
+        let device = Device::cpu();
+        let policy = Policy::random(&device, Seed::root(1)).unwrap();
+        let critic = init::random(Tiny::DIMS.scalar_layout(), 1, Seed::root(2));
+        Learner::new(config, policy, ScalarModel::new(&device, &critic).unwrap()).unwrap()
+    }
+
+    fn experience(learner: &Learner<Tiny>) -> Experience {
+        let sequences: Vec<Sequence> = (0..12)
+            .map(|i| Sequence {
+                prompt: vec![1 + i % 5, 2],
+                response: (0..1 + i % 4).map(|t| (i * 3 + t * 5) % 13).collect(),
+            })
+            .collect();
+        let batch = Batch::responses(&Tiny::DIMS, &sequences).unwrap();
+        let log_probs = learner.policy.log_probs_no_grad(&batch, Temperature::new(1.0)).unwrap().log_probs;
+        let log_probs = batch.scored().with_values(log_probs).unwrap();
+        let signs = (0..log_probs.values().len()).map(|i| if i % 3 == 0 { 1.0 } else { -0.5 }).collect();
+        let zeros = log_probs.with_values(vec![0.0; log_probs.values().len()]).unwrap();
+        Experience {
+            reference_log_probs: log_probs.clone(),
+            values: zeros.clone(),
+            advantages: zeros.with_values(signs).unwrap(),
+            returns: zeros.with_values(vec![1.0; zeros.values().len()]).unwrap(),
+            log_probs,
+            sequences,
+            temperature: Temperature::new(1.0),
+        }
+    }
+
+    fn count(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).unwrap()
+    }
+
+    #[test]
+    fn on_the_first_minibatch_the_ratio_is_exactly_one() {
+        let mut learner = learner(UpdateConfig { epochs: count(2), ..UpdateConfig::default() });
+        let mut batch = experience(&learner);
+        batch.log_probs.values_mut()[0] += 0.01; // as a sampler that rounds otherwise would
+        let figures = learner.update(&batch, Seed::root(3)).unwrap();
+        assert_eq!((figures.first_clip_fraction, figures.first_ratio_change), (0.0, 0.0));
+        assert!(figures.sampler_gap < 0.011 && figures.moved > 0.0);
+    }
+
+    #[test]
+    fn the_update_does_not_depend_on_the_micro_batches() {
+        let run = |tokens| {
+            let mut learner =
+                learner(UpdateConfig { micro_batch_tokens: count(tokens), ..UpdateConfig::default() });
+            let batch = experience(&learner);
+            learner.update(&batch, Seed::root(3)).unwrap();
+            learner.policy.parameters().unwrap().into_values()
+        };
+        let (whole, cut) = (run(10_000), run(7));
+        let largest = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest < 2e-5, "parameters differ by {largest}");
+    }
+
+    #[test]
+    fn updates_raise_good_tokens_and_fit_the_critic() {
+        let rate = LearningRate::new(5e-3);
+        let config = UpdateConfig {
+            policy_learning_rate: rate,
+            critic_learning_rate: rate,
+            value_clip: None,
+            ..UpdateConfig::default()
+        };
+        let mut learner = learner(config);
+        let batch = experience(&learner);
+        let first = learner.update(&batch, Seed::root(4)).unwrap();
+        let mut last = first;
+        for step in 0..30 {
+            last = learner.update(&batch, Seed::root(5 + step)).unwrap();
+        }
+        assert!(last.value_loss < 0.2 * first.value_loss, "{} then {}", first.value_loss, last.value_loss);
+        let packed = Batch::responses(&Tiny::DIMS, &batch.sequences).unwrap();
+        let now = learner.policy.log_probs_no_grad(&packed, batch.temperature).unwrap().log_probs;
+        let gain: f32 = now
+            .iter()
+            .zip(batch.log_probs.values())
+            .zip(batch.advantages.values())
+            .map(|((now, old), a)| (now - old) * a)
+            .sum();
+        assert!(gain > 0.0);
+    }
+
+    #[test]
+    fn parts_hold_all_rows_within_the_bound() {
+        assert_eq!(micro_batches(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(micro_batches(&[], 6), [] as [Range<usize>; 0]);
+    }
+}
