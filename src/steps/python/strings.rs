@@ -83,7 +83,7 @@ fn field_end(text: &[u8], mut at: usize, outer: Quote, nesting: usize) -> Option
             b'(' | b'[' | b'{' => brackets += 1,
             b')' | b']' | b'}' => brackets = brackets.checked_sub(1)?,
             b'\n' | b'\r' if !outer.triple => return None,
-            b'#' => return None,
+            b'#' => return None, // a comment within a field: rare enough for the older rule
             b'"' | b'\'' => {
                 let quote = Quote::at(text, at);
                 let content = at + quote.len();

@@ -105,14 +105,17 @@ fn other_strings_are_no_docstrings() {
 
 #[test]
 fn formatted_strings_may_hold_their_own_quotes() {
+    // By the older rule, each of these would leave a bracket open.
     check(&[
-        ("x = f'{d['#']}' # a\n# b", "c#"),
+        ("print(f'{d['#']}') # a\n# b", "c#"),
         ("print(f\"{\"(\".join(a)}\")\n# b", "c#"),
-        ("x = f'{f'{'#'}'}'\n# b", "c#"),
-        ("x = f'{a:{b}>{c['#']}}'\n# b", "c#"),
-        ("x = f'{{#'\n# b", "c#"),
-        ("x = f'\\{d['#']}'\n# b", "c#"),
-        ("x = f'''{\na['#']\n}\n# b'''\n# c", "CCCc#"),
+        ("print(f'{f'{'#'}'}')\n# b", "c#"),
+        ("print(f'{a:(>{c['#']}}')\n# b", "c#"), // a bracket in a format specification is text
+        ("print(f'\\{d['#']}')\n# b", "c#"),     // a backslash does not escape a brace
+        ("print(f'''{\na['''#''']\n}\n# b''')\n# c", "CCCc#"),
+        ("print(f'{{ {d['#']}')\n# b", "c#"), // a doubled brace begins no field
+    ]);
+    check(&[
         ("x = rf'{a}\\'\n# b'\n", "c#"),
         // Broken or older ones end at their first quote.
         ("print(f'{x')\n# b", "c#"),
