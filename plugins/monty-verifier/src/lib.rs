@@ -1,1 +1,14 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod failure;
+mod judge;
+mod meter;
+mod output;
+mod value;
+mod verifier;
+mod workers;
+
+pub use config::MontyConfig;
+pub use meter::MeteredAllocator;
+pub use verifier::MontyVerifier;

@@ -1,0 +1,120 @@
+//! Values on their way into the interpreter and out of it: plain data both times.
+
+use monty_types::{DictPairs, MontyObject};
+use pspo::plugin::VerifyError;
+use pspo::verify::same_value;
+use serde_json::{Number, Value};
+
+/// The Python value of a JSON value: `null` is `None`, an array a list, an object a dict; a number
+/// written with a point or an exponent is a float, any other an int.
+///
+/// # Errors
+/// [`VerifyError::Unsupported`] for an integer beyond 64 bits.
+pub(crate) fn into_python(value: &Value) -> Result<MontyObject, VerifyError> {
+    Ok(match value {
+        Value::Null => MontyObject::None,
+        Value::Bool(value) => MontyObject::Bool(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(int), _) => MontyObject::Int(int),
+            (None, Some(float)) if number.is_f64() => MontyObject::Float(float),
+            _ => {
+                let what = format!("{number} as an argument: integers there must fit 64 bits");
+                return Err(VerifyError::Unsupported(what));
+            }
+        },
+        Value::String(text) => MontyObject::String(text.clone()),
+        Value::Array(values) => MontyObject::List(values.iter().map(into_python).collect::<Result<_, _>>()?),
+        Value::Object(pairs) => MontyObject::Dict(
+            pairs
+                .iter()
+                .map(|(key, value)| Ok((MontyObject::String(key.clone()), into_python(value)?)))
+                .collect::<Result<DictPairs, VerifyError>>()?,
+        ),
+    })
+}
+
+/// Whether a call returned what it should: compared by [`same_value`], so a tuple is not a list, and a
+/// value that JSON does not have (a set, an object of a class, NaN) is never the one expected.
+///
+/// # Errors
+/// [`VerifyError::Unsupported`] where an integer beyond 64 bits was returned and one may have been
+/// expected: reading the problem turned that into a float.
+pub(crate) fn is_expected(expected: &Value, got: &MontyObject) -> Result<bool, VerifyError> {
+    match into_json(got) {
+        Ok(got) => Ok(same_value(expected, &got)),
+        Err(NotJson::BigInteger) if has_huge_float(expected) => Err(VerifyError::Unsupported(format!(
+            "the expected value {expected}: integers there must fit 64 bits"
+        ))),
+        Err(_) => Ok(false),
+    }
+}
+
+enum NotJson {
+    BigInteger,
+    Other,
+}
+
+fn into_json(object: &MontyObject) -> Result<Value, NotJson> {
+    Ok(match object {
+        MontyObject::None => Value::Null,
+        MontyObject::Bool(value) => Value::Bool(*value),
+        MontyObject::Int(value) => Value::from(*value),
+        MontyObject::BigInt(value) => match value.to_string().parse::<u64>() {
+            Ok(value) => Value::from(value),
+            Err(_) => return Err(NotJson::BigInteger),
+        },
+        MontyObject::Float(value) => Value::Number(Number::from_f64(*value).ok_or(NotJson::Other)?),
+        MontyObject::String(text) => Value::String(text.clone()),
+        MontyObject::List(values) => Value::Array(values.iter().map(into_json).collect::<Result<_, _>>()?),
+        MontyObject::Dict(pairs) => Value::Object(
+            pairs
+                .into_iter()
+                .map(|(key, value)| match key {
+                    MontyObject::String(key) => Ok((key.clone(), into_json(value)?)),
+                    _ => Err(NotJson::Other),
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        _ => return Err(NotJson::Other),
+    })
+}
+
+fn has_huge_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|f| f.abs() >= 2f64.powi(63)),
+        Value::Array(values) => values.iter().any(has_huge_float),
+        Value::Object(pairs) => pairs.values().any(has_huge_float),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_comes_back_as_it_went_in() {
+        let value = json!({"a": [null, true, 1, 1.0, -0.5, "é", i64::MIN], "b": {}, "c": []});
+        assert!(is_expected(&value, &into_python(&value).unwrap()).unwrap());
+        assert!(into_python(&json!([u64::MAX])).is_err());
+    }
+
+    #[test]
+    fn types_and_foreign_values_are_told_apart() {
+        let list = || vec![MontyObject::Int(1)];
+        for (expected, got) in [
+            (json!([1]), MontyObject::Tuple(list())),
+            (json!([1]), MontyObject::Set(list())),
+            (json!([true]), MontyObject::List(list())),
+            (json!([1.0]), MontyObject::List(list())),
+            (json!(1), MontyObject::Bool(true)),
+            (json!(null), MontyObject::Float(f64::NAN)),
+            (json!("x"), MontyObject::Repr("x".into())),
+            (json!({"1": 1}), MontyObject::Dict(vec![(MontyObject::Int(1), MontyObject::Int(1))].into())),
+        ] {
+            assert!(!is_expected(&expected, &got).unwrap(), "{expected} {got:?}");
+        }
+        assert!(is_expected(&json!([1]), &MontyObject::List(list())).unwrap());
+    }
+}
