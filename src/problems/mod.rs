@@ -20,6 +20,8 @@
 //! - [`pseudocode`] draws the problems.
 //! - [`python`] is the subset of Python that they use: syntax, parser, evaluator.
 
+#[cfg(test)]
+mod mistakes;
 pub mod pseudocode;
 pub mod python;
 
