@@ -166,8 +166,10 @@ impl ProblemSet {
     /// If the writer fails.
     pub fn write_jsonl(&self, mut writer: impl Write) -> Result<(), ProblemError> {
         for problem in &self.problems {
-            serde_json::to_writer(&mut writer, problem.as_ref()).map_err(std::io::Error::from)?;
-            writer.write_all(b"\n")?;
+            // Serialized to memory first: a writer without a buffer would get every token by itself.
+            let mut line = serde_json::to_vec(problem.as_ref()).map_err(std::io::Error::from)?;
+            line.push(b'\n');
+            writer.write_all(&line)?;
         }
         Ok(())
     }

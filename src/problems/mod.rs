@@ -18,9 +18,14 @@
 //! sees and on those held out.
 //!
 //! - [`pseudocode`] draws the problems.
+//! - [`oracle`] knows of every prefix of a program whether it can still pass.
 //! - [`python`] is the subset of Python that they use: syntax, parser, evaluator.
 
+#[cfg(test)]
+mod mistakes;
+pub mod oracle;
 pub mod pseudocode;
 pub mod python;
 
+pub use oracle::{Oracle, OracleError, Truth};
 pub use pseudocode::{Pseudocode, PseudocodeError, Sizes, Splits, StepRange};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use thiserror::Error;
 
-use super::python::run::{State, Value};
+use super::python::state::{State, Value};
 use super::python::{NAMES, Statement};
 use crate::data::problem::{Problem, ProblemError, ProblemSet, Task, TestCase};
 use crate::data::seed::Seed;
@@ -278,3 +278,6 @@ fn variables(input: &State, mentioned: &[&str]) -> BTreeMap<String, Json> {
     };
     known.map(|(variable, value)| (variable.name().to_owned(), json(value))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,7 @@ pub(super) enum Body {
 }
 
 /// A piece of code and the words for it, for what is not a whole statement.
+#[derive(Clone, Copy)]
 pub(super) struct Phrase {
     /// The template of its Python code.
     pub code: &'static str,
@@ -131,3 +132,133 @@ pub(super) const LOOPS: &[Phrase] = &[phrase(
     "for x in {l}:",
     &["for each x in {l}", "for every x of {l}", "go over {l} by x", "with each x of {l}", "loop x over {l}"],
 )];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::data::Seed;
+    use crate::problems::pseudocode::step::{Scene, Step, Wanted};
+    use crate::problems::python::state::State;
+
+    type Slots = BTreeMap<char, String>;
+
+    /// All ways to read `text` by `template`, as the values of its slots.
+    fn readings(template: &str, text: &str) -> Vec<Slots> {
+        let Some((literal, rest)) = template.split_once('{') else {
+            return if template == text { vec![Slots::new()] } else { vec![] };
+        };
+        let Some(text) = text.strip_prefix(literal) else { return vec![] };
+        let slot = rest.chars().next().unwrap();
+        let ends = (1..=text.len()).filter(|&end| slot == 'x' || !text[..end].contains([' ', ':']));
+        ends.filter(|&end| may_fill(slot, &text[..end]))
+            .flat_map(|end| readings(&rest[2..], &text[end..]).into_iter().map(move |slots| (end, slots)))
+            .filter(|(end, slots)| slots.get(&slot).is_none_or(|value| *value == text[..*end]))
+            .map(|(end, mut slots)| {
+                slots.insert(slot, text[..end].to_owned());
+                slots
+            })
+            .collect()
+    }
+
+    fn may_fill(slot: char, value: &str) -> bool {
+        let number = value.parse::<u8>();
+        let integer = ["a", "b", "c", "d"].contains(&value);
+        let list = ["xs", "ys"].contains(&value);
+        match slot {
+            'v' | 'w' | 'p' => integer,
+            'e' | 'q' => integer || number.is_ok() || value == "x",
+            'n' => number.is_ok(),
+            'k' => number.is_ok_and(|number| (2..=4).contains(&number)),
+            'm' => number.is_ok_and(|number| (2..=9).contains(&number)),
+            'i' => number.is_ok_and(|number| number <= 2),
+            'l' | 'o' => list,
+            'r' | 's' => integer || list,
+            _ => !expressions(value).is_empty(),
+        }
+    }
+
+    fn fill(template: &str, slots: &Slots) -> Vec<String> {
+        let mut texts = vec![template.to_owned()];
+        for (slot, value) in slots {
+            let values =
+                if *slot == 'x' { expressions(value).into_iter().collect() } else { vec![value.clone()] };
+            let with = |text: &String, value: &str| text.replace(&format!("{{{slot}}}"), value);
+            texts = texts.iter().flat_map(|text| values.iter().map(move |value| with(text, value))).collect();
+        }
+        texts
+    }
+
+    /// The code of every phrase that `text` can mean, with the wording it was read by.
+    fn codes(phrases: &[(&str, &[&'static str])], text: &str) -> BTreeSet<(String, &'static str)> {
+        let all = phrases.iter().flat_map(|(code, words)| words.iter().map(move |words| (code, words)));
+        all.flat_map(|(code, words)| {
+            let slots = readings(words, text).into_iter();
+            slots.flat_map(move |slots| fill(code, &slots).into_iter().map(move |code| (code, *words)))
+        })
+        .collect()
+    }
+
+    fn expressions(text: &str) -> BTreeSet<String> {
+        let mut phrases: Vec<_> = EXPRESSIONS.iter().map(|phrase| (phrase.code, phrase.words)).collect();
+        phrases.push(("{r}", &["{r}"]));
+        phrases.push(("{n}", &["{n}"]));
+        codes(&phrases, text).into_iter().map(|(code, _)| code).collect()
+    }
+
+    /// Every statement that a step can mean, and the wordings it was read by.
+    fn read(text: &str) -> (BTreeSet<String>, Vec<&'static str>) {
+        let operations = operations();
+        let mut wordings = Vec::new();
+        let mut statements = BTreeSet::new();
+        for (code, words) in codes(&operations, text) {
+            statements.insert(format!("{code}\n"));
+            wordings.push(words);
+        }
+        if let Some((header, body)) = text.split_once(": ") {
+            for (header, header_words) in codes(&headers(), header) {
+                for (body, words) in codes(&operations, body) {
+                    statements.insert(format!("{header}\n    {body}\n"));
+                    wordings.extend([header_words, words]);
+                }
+            }
+        }
+        (statements, wordings)
+    }
+
+    fn operations() -> Vec<(&'static str, &'static [&'static str])> {
+        let all = CHANGES.iter().chain(PRINTS).chain(LOOP_PRINTS);
+        all.map(|operation| (operation.code, operation.words)).collect()
+    }
+
+    fn headers() -> Vec<(&'static str, &'static [&'static str])> {
+        CONDITIONS.iter().chain(LOOPS).map(|phrase| (phrase.code, phrase.words)).collect()
+    }
+
+    #[test]
+    fn every_wording_reads_back_as_one_statement() {
+        let state = State::default();
+        let scene = Scene {
+            integers: &["a", "b", "c", "d"],
+            lists: &["xs", "ys"],
+            states: std::slice::from_ref(&state),
+        };
+        let mut rng = Seed::root(5).rng();
+        let mut seen = BTreeSet::new();
+        for draw in 0..20_000 {
+            let wanted = if draw % 4 == 0 { Wanted::Print } else { Wanted::Change };
+            let step = Step::draw(wanted, &scene, &mut rng);
+            let code = step.statement().expect("every template is in the subset").to_string();
+            let words = step.words(&mut rng);
+            let (statements, wordings) = read(&words);
+            assert_eq!(statements, BTreeSet::from([code]), "{words:?} can be read otherwise");
+            seen.extend(wordings);
+        }
+        for (code, words) in operations().into_iter().chain(headers()) {
+            for wording in words {
+                assert!(seen.contains(wording), "{wording:?} for {code:?} was never drawn");
+            }
+        }
+    }
+}

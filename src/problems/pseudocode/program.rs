@@ -5,11 +5,13 @@
 //! taken only if no pending effect vanishes, and a program only if none is pending at its end. So on
 //! the tests that the reward sees, and again on those held out, each line changes the output.
 
+use std::sync::Arc;
+
 use rand::{Rng, RngExt};
 
 use super::step::{Scene, Step, Wanted};
 use crate::problems::python::Statement;
-use crate::problems::python::run::{State, Stop, Value};
+use crate::problems::python::state::{State, Stop, Value};
 use crate::problems::python::{LOOP_VARIABLE, NAMES, Variable};
 
 /// Values beyond it would make outputs long.
@@ -71,9 +73,18 @@ pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rn
             0 => Wanted::Print,
             _ => Wanted::Change,
         };
+        // Most steps that cannot print what must be printed are known by their variables, without a run.
+        let unseen = draft.unseen();
         let (step, statement, next) = (0..TRIES).find_map(|_| {
             let scene = Scene { integers: &integers, lists: &lists, states: &draft.states };
             let step = Step::draw(wanted, &scene, rng);
+            let shows = |variable: &Variable| step.mentions(variable.name());
+            match wanted {
+                Wanted::Change => !step.is_endless(),
+                Wanted::Print => unseen.iter().any(shows),
+                Wanted::PlainPrint => unseen.iter().all(shows),
+            }
+            .then_some(())?;
             let statement = step.statement()?;
             let next = draft.after(&statement, wanted)?;
             Some((step, statement, next))
@@ -126,7 +137,7 @@ impl Draft {
         }
         let next = Self { states, outputs: vec![], pending, visible: self.visible };
         let goes_on = match wanted {
-            Wanted::Change => next.pending.len() <= MOST_PENDING && next.changed_variables() <= 2,
+            Wanted::Change => next.pending.len() <= MOST_PENDING && next.unseen().len() <= 2,
             Wanted::Print => next.pending.len() <= self.pending.len().saturating_sub(1),
             Wanted::PlainPrint => next.pending.is_empty(),
         };
@@ -140,17 +151,16 @@ impl Draft {
         [0..self.visible, self.visible..self.states.len()].into_iter().filter(|tests| !tests.is_empty())
     }
 
-    /// How many variables hold an effect that is still to be printed.
-    fn changed_variables(&self) -> usize {
-        let differs = |variable: Variable| {
-            self.pending.iter().any(|shadows| {
-                shadows.iter().zip(&self.states).any(|(shadow, state)| match shadow {
-                    Shadow::Alike(shadow) => shadow.get(variable) != state.get(variable),
-                    _ => false,
-                })
+    /// The variables that hold an effect which is still to be printed.
+    fn unseen(&self) -> Vec<Variable> {
+        let shadows = || self.pending.iter().flat_map(|shadows| shadows.iter().zip(&self.states));
+        let differs = |variable: &Variable| {
+            shadows().any(|(shadow, state)| match shadow {
+                Shadow::Alike(shadow) => shadow.get(*variable) != state.get(*variable),
+                _ => false,
             })
         };
-        NAMES.iter().filter_map(|name| Variable::named(name)).filter(|&variable| differs(variable)).count()
+        NAMES.iter().filter_map(|name| Variable::named(name)).filter(differs).collect()
     }
 }
 
@@ -197,7 +207,7 @@ fn input(integers: &[&str], lists: &[&str], rng: &mut impl Rng) -> State {
     }
     for name in lists {
         let len = rng.random_range(2..=4);
-        set(name, Value::List((0..len).map(|_| rng.random_range(0..=9)).collect()));
+        set(name, Value::List(Arc::new((0..len).map(|_| rng.random_range(0..=9)).collect())));
     }
     state
 }

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use super::operations::{
     Body, CHANGES, CONDITIONS, EXPRESSIONS, LOOP_PRINTS, LOOPS, Operation, PRINTS, Phrase,
 };
-use crate::problems::python::run::{State, Value};
+use crate::problems::python::state::{State, Value};
 use crate::problems::python::{Statement, Variable, parse::Program};
 
 /// Numbers as text, so that a filled slot is always a constant.
@@ -54,7 +54,7 @@ impl Step {
     /// Draws a step. It need not make sense where the program stands: that is for the caller to test.
     pub fn draw(wanted: Wanted, scene: &Scene<'_>, rng: &mut impl Rng) -> Self {
         let share: u32 = rng.random_range(0..100);
-        let (header, operations, in_loop): (Option<&Phrase>, &'static [Operation], bool) = match wanted {
+        let (header, operations, in_loop): (Option<Phrase>, &'static [Operation], bool) = match wanted {
             Wanted::Change if share < 15 => (Some(pick(CONDITIONS, rng)), CHANGES, false),
             Wanted::Change if share < 27 => (Some(pick(LOOPS, rng)), CHANGES, true),
             Wanted::Change => (None, CHANGES, false),
@@ -71,9 +71,9 @@ impl Step {
         let header = header.map(|phrase| Fragment::draw(phrase.code, phrase.words, scene, false, rng));
         let expression = operation.code.contains("{x}").then(|| {
             let phrase = match (rng.random_range(0..10), operation.code.starts_with("print")) {
-                (0..5, true) => &ANY_VARIABLE,
-                (0..2, false) => &NUMBER,
-                (2..4, false) => &INTEGER_VARIABLE,
+                (0..5, true) => ANY_VARIABLE,
+                (0..2, false) => NUMBER,
+                (2..4, false) => INTEGER_VARIABLE,
                 _ => pick(EXPRESSIONS, rng),
             };
             Fragment::draw(phrase.code, phrase.words, scene, false, rng)
@@ -83,6 +83,22 @@ impl Step {
             operation: Fragment::draw(operation.code, operation.words, scene, in_loop, rng),
             expression,
         }
+    }
+
+    /// Whether it is a loop over the list that its body makes longer.
+    pub fn is_endless(&self) -> bool {
+        let list = self.operation.slot(b'l');
+        !list.is_empty()
+            && self
+                .header
+                .as_ref()
+                .is_some_and(|header| header.code.starts_with("for") && header.slot(b'l') == list)
+    }
+
+    /// Whether the step speaks of the variable called `name`.
+    pub fn mentions(&self, name: &str) -> bool {
+        let fragments = [Some(&self.operation), self.expression.as_ref(), self.header.as_ref()];
+        fragments.into_iter().flatten().any(|fragment| fragment.slots.contains(&name))
     }
 
     /// The step's statement; `None` would mean that a template is not in the subset, and a test makes
@@ -141,7 +157,7 @@ impl Fragment {
     }
 
     fn wording(&self, rng: &mut impl Rng) -> &'static str {
-        *pick(self.words, rng)
+        pick(self.words, rng)
     }
 
     fn slot(&self, letter: u8) -> &'static str {
@@ -151,7 +167,7 @@ impl Fragment {
     /// Draws what fills slot `letter`, different from what it is paired with.
     fn value(&self, letter: u8, scene: &Scene<'_>, in_loop: bool, rng: &mut impl Rng) -> &'static str {
         match letter {
-            b'v' | b'p' => *pick(scene.integers, rng),
+            b'v' | b'p' => pick(scene.integers, rng),
             b'w' => other(scene.integers, self.slot(b'v'), rng),
             b'e' if in_loop => "x",
             b'e' if rng.random_bool(0.35) => other(scene.integers, self.slot(b'v'), rng),
@@ -162,7 +178,7 @@ impl Fragment {
             b'k' => NUMBERS[rng.random_range(2..=4)],
             b'm' => NUMBERS[rng.random_range(2..=9)],
             b'i' => NUMBERS[rng.random_range(0..=2)],
-            b'l' => *pick(scene.lists, rng),
+            b'l' => pick(scene.lists, rng),
             b'o' => other(scene.lists, self.slot(b'l'), rng),
             // Any variable, integers and lists alike.
             _ => {
@@ -204,8 +220,8 @@ fn near(name: &str, states: &[State], rng: &mut impl Rng) -> &'static str {
     }
 }
 
-fn pick<'a, T>(items: &'a [T], rng: &mut impl Rng) -> &'a T {
-    &items[rng.random_range(0..items.len())]
+fn pick<T: Copy>(items: &[T], rng: &mut impl Rng) -> T {
+    items[rng.random_range(0..items.len())]
 }
 
 /// One of `names` that is not `taken`; `taken` itself where there is no other, which makes a step

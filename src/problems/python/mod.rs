@@ -1,14 +1,22 @@
 //! The subset of Python that generated problems use: its the syntax tree.
 //!
 //! Integers and lists of integers in the variables [`NAMES`]; assignments, list methods, `print`, and
-//! one level of `if` and `for`. [`parse`] reads a program, [`run`] runs it, `Display` writes it.
+//! one level of `if` and `for`. [`parse::Program`] reads a program, [`state::State::run`] runs it and
+//! `Display` writes it.
 
+#[cfg(test)]
+pub(in crate::problems) mod cpython;
+mod evaluate;
 pub mod parse;
-pub mod run;
+mod run;
+pub mod state;
 mod text;
 
 /// The names of the variables, by their number. The tests set all but `x`, which loops do.
 pub const NAMES: [&str; 7] = ["a", "b", "c", "d", "x", "xs", "ys"];
+
+/// How many blanks indent the body of a compound statement in the text of a tree.
+pub const INDENT: usize = 4;
 
 /// `x`: loops set it.
 pub const LOOP_VARIABLE: Variable = Variable(4);

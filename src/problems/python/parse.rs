@@ -134,6 +134,15 @@ impl Program {
     pub fn is_open(&self) -> bool {
         self.block == Block::Open
     }
+
+    /// Whether a line indented by `indent`, more than 0, may follow.
+    pub fn accepts(&self, indent: usize) -> bool {
+        match self.block {
+            Block::None => false,
+            Block::Open => true,
+            Block::Body(body) => body == indent,
+        }
+    }
 }
 
 /// What is left of a line. Every method takes what it reads off the front, or returns `None`; blanks
@@ -388,5 +397,93 @@ fn target(value: Expression) -> Option<Target> {
         Expression::Variable(variable) => Some(Target::Variable(variable)),
         Expression::Item(variable, index) => Some(Target::Item(variable, *index)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_the_style_of_the_subset_comes_back_unchanged() {
+        for text in [
+            "a = 3\n",
+            "a, b = b, a\n",
+            "a = -a\n",
+            "a = b - (c - 2) * 3 % (4 // b)\n",
+            "xs[0] += len(ys) - 1\n",
+            "xs = [a, 3]\n",
+            "a = max(a, -3)\n",
+            "del ys[a + 1]\n",
+            "xs.sort(reverse=True)\n",
+            "xs.insert(0, b)\n",
+            "xs.pop()\nys.pop(0)\n",
+            "a = xs.pop()\n",
+            "print(a, xs[-1], sorted(ys))\n",
+            "if a % 2 == 1:\n    b *= 2\n    print(b)\nfor x in xs:\n    a += x\npass\n",
+        ] {
+            let program = Program::parse(text).unwrap();
+            let again: String = program.statements().iter().map(ToString::to_string).collect();
+            assert_eq!(again, text);
+        }
+    }
+
+    #[test]
+    fn other_spacing_comments_and_blank_lines_read_the_same() {
+        let odd = "# first\nif a>3 :  # note\n  b+=1\n\n    # not a statement\n  print( a,xs )\r\n\na=(b)\n";
+        let plain = "if a > 3:\n    b += 1\n    print(a, xs)\na = b\n";
+        let (odd, plain) = (Program::parse(odd).unwrap(), Program::parse(plain).unwrap());
+        assert_eq!(odd.statements(), plain.statements());
+        let inline = Program::parse("for x in xs: print(x)\n").unwrap();
+        let block = Program::parse("for x in xs:\n    print(x)\n").unwrap();
+        assert_eq!(inline.statements(), block.statements());
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_tells_what_may_follow() {
+        for (text, closed, open) in [
+            ("", 0, false),
+            ("a = 1\n", 1, false),
+            ("a = 1\nif a:\n", 1, true),
+            ("if a:\n    b = 1\n", 0, false),
+            ("if a: b = 1\n", 1, false),
+            ("if a:\n    b = 1\nc = 1\n", 2, false),
+        ] {
+            let program = Program::parse(text).unwrap();
+            assert_eq!((program.closed(), program.is_open()), (closed, open), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_indentation_is_no_python_and_the_rest_no_opinion() {
+        for text in ["  a = 1\n", "if a:\nb = 1\n", "if a:\n  b = 1\n   c = 1\n", "if a: b = 1\n    c = 1\n"]
+        {
+            assert!(matches!(Program::parse(text), Err(ParseError::Invalid(_))), "{text:?}");
+        }
+        for text in [
+            "e = 1\n",
+            "a = 007\n",
+            "a = 3.5\n",
+            "a = b ** 2\n",
+            "a = b / 2\n",
+            "a = b == c\n",
+            "a = b = c\n",
+            "a, b = xs\n",
+            "print()\n",
+            "print(a, end='')\n",
+            "print('# text')\n",
+            "print(a\n",
+            "print(a); b = 1\n",
+            "a = xs[0:1]\n",
+            "xs.append(1, 2)\n",
+            "while a:\n",
+            "else:\n",
+            "\ta = 1\n",
+            "if a:\n    if b:\n",
+            "a = min()\n",
+            "a = é\n",
+        ] {
+            assert!(matches!(Program::parse(text), Err(ParseError::Outside(_))), "{text:?}");
+        }
     }
 }

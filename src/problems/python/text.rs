@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Comparison, Condition, Expression, Function, Header, Method, Operator, Simple, Statement, Target,
+    Comparison, Condition, Expression, Function, Header, INDENT, Method, Operator, Simple, Statement, Target,
     Variable,
 };
 
@@ -178,7 +178,7 @@ impl fmt::Display for Statement {
             Self::Simple(simple) => writeln!(f, "{simple}"),
             Self::Compound(header, body) => {
                 writeln!(f, "{header}")?;
-                body.iter().try_for_each(|simple| writeln!(f, "    {simple}"))
+                body.iter().try_for_each(|simple| writeln!(f, "{:INDENT$}{simple}", ""))
             }
         }
     }
