@@ -12,6 +12,7 @@ pub mod reward;
 pub mod rollouts;
 pub mod sft;
 pub mod steps;
+pub mod report;
 pub mod trainer;
 pub mod verify;
 
