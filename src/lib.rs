@@ -8,11 +8,11 @@ pub mod model;
 pub mod plugin;
 pub mod ppo;
 pub mod problems;
+pub mod report;
 pub mod reward;
 pub mod rollouts;
 pub mod sft;
 pub mod steps;
-pub mod report;
 pub mod trainer;
 pub mod verify;
 

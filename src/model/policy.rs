@@ -78,6 +78,15 @@ impl<A: Arch> Policy<A> {
         Self { weights: self.weights.fork(), arch: PhantomData }
     }
 
+    /// Takes these parameters in place of its own.
+    ///
+    /// # Errors
+    /// If they are those of another shape; the model is as before then.
+    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        parameters.layout().must_equal(&A::DIMS.policy_layout())?;
+        self.weights.upload(parameters)
+    }
+
     /// The gradient that backward passes have added up since the last update, in the parameters' order.
     ///
     /// # Errors

@@ -60,6 +60,15 @@ impl<A: Arch> ScalarModel<A> {
         self.weights.download()
     }
 
+    /// Takes these parameters in place of its own.
+    ///
+    /// # Errors
+    /// If they are those of another shape; the model is as before then.
+    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        parameters.layout().must_equal(&A::DIMS.scalar_layout())?;
+        self.weights.upload(parameters)
+    }
+
     /// The gradient that backward passes have added up since the last update, in the parameters' order.
     ///
     /// # Errors

@@ -60,6 +60,11 @@ impl Weights {
         Ok(Parameters::new(self.layout.as_ref().clone(), values)?)
     }
 
+    pub(crate) fn upload(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        self.values = Arc::new(self.device().upload(parameters.values())?);
+        Ok(())
+    }
+
     /// The parameters, to be changed: a copy first, where another model shares them.
     pub(crate) fn values_mut(&mut self) -> Result<&mut Buffer, KernelError> {
         if Arc::get_mut(&mut self.values).is_none() {

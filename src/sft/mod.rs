@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::numbers::{LearningRate, Temperature};
-use crate::data::{Seed, Sequence};
+use crate::data::{Parameters, Seed, Sequence};
 use crate::model::tensor::{SumTo, vector};
 use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, backward};
 
@@ -138,6 +138,37 @@ impl<A: Arch> Sft<A> {
         }
         let done = (self.step - warmup) as f32 / steps.saturating_sub(warmup).max(1) as f32;
         peak * (0.55 + 0.45 * (std::f32::consts::PI * done.min(1.0)).cos())
+    }
+
+    /// Updates in all.
+    pub fn steps(&self) -> usize {
+        self.config.steps
+    }
+
+    /// The policy, the optimizer's two moments and its steps: what a checkpoint keeps.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), SftError> {
+        let (first, second, steps) = self.optimizer.state()?;
+        Ok((self.policy.parameters()?, first, second, steps))
+    }
+
+    /// Goes on from a state after `step` updates.
+    ///
+    /// # Errors
+    /// If it is that of another model.
+    pub fn restore(
+        &mut self,
+        step: usize,
+        policy: &Parameters,
+        moments: (&Parameters, &Parameters),
+        optimizer_steps: u32,
+    ) -> Result<(), SftError> {
+        self.policy.set_parameters(policy)?;
+        self.optimizer.restore(moments.0, moments.1, optimizer_steps)?;
+        self.step = step;
+        Ok(())
     }
 
     /// The policy as it is.

@@ -1,10 +1,24 @@
-//! What a run keeps: its folder, its checkpoints, its events.
+//! Training runs: the PPO trainer and its builder, stages, checkpoints, events and the run folder.
 
+pub mod builder;
 pub mod checkpoint;
+pub mod error;
+pub mod evaluate;
 pub mod events;
 mod files;
+pub mod judged;
+pub mod ppo;
+pub mod run;
 pub mod run_folder;
+pub mod stage;
 
+pub use builder::{TrainerBuilder, builder};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use error::TrainerError;
+pub use evaluate::{Evaluation, evaluate};
 pub use events::{EventSink, Events, Progress};
+pub use judged::{JudgedRollout, judge};
+pub use ppo::{KlControl, Parts, PpoConfig, RewardModel, Trainer};
+pub use run::Run;
 pub use run_folder::{RunFolder, RunFolderError};
+pub use stage::Stage;

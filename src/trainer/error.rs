@@ -1,0 +1,99 @@
+//! What stops a run.
+
+use thiserror::Error;
+
+use super::{CheckpointError, RunFolderError, events::EventError};
+use crate::data::{ProblemError, RaggedError};
+use crate::model::{ModelError, TokenizerError};
+use crate::plugin::{LabelError, PluginError, PrmError, SplitError, ValueInitError, VerifyError};
+use crate::reward::RewardError;
+use crate::rollouts::RolloutError;
+use crate::sft::SftError;
+use crate::steps::StepTokenError;
+use crate::verify::TooManyErrors;
+
+/// A trainer could not be made or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// There is nothing to train on.
+    #[error("the problem set is empty: a trainer needs at least one problem")]
+    NoProblems,
+    /// A problem's reward needs a part that the trainer does not have.
+    #[error(
+        "problem `{0}` is no code problem (its task is `chat`), and the trainer has no general reward \
+         model: call `.reward_model(..)`"
+    )]
+    NoRewardModel(String),
+    /// Dense rewards without a process reward model.
+    #[error("dense rewards need a process reward model: call `.prm(..)`, or name one under `[prm]`")]
+    NoPrm,
+    /// A tokenizer for another vocabulary.
+    #[error("the tokenizer has {tokenizer} tokens, the policy {policy}: the policy needs at least as many")]
+    Vocabulary {
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// The policy's vocabulary.
+        policy: usize,
+    },
+    /// A checkpoint's state is not this stage's.
+    #[error("the checkpoint is not one of this stage: {0}")]
+    State(#[from] serde_json::Error),
+    /// The general reward model failed.
+    #[error("the general reward model failed: {0}")]
+    RewardModel(String),
+    /// Rows that should be of the same lengths are not.
+    #[error(transparent)]
+    Rows(#[from] RaggedError),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The tokenizer failed.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// Sampling failed.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    /// The verifier failed too often.
+    #[error(transparent)]
+    Verify(#[from] TooManyErrors),
+    /// A verifier could not be made.
+    #[error(transparent)]
+    Verifier(#[from] VerifyError),
+    /// The splitter failed.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// A step's last token was not found.
+    #[error(transparent)]
+    StepTokens(#[from] StepTokenError),
+    /// The labeler failed.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// The process reward model failed.
+    #[error(transparent)]
+    Prm(#[from] PrmError),
+    /// The critic could not be made.
+    #[error(transparent)]
+    ValueInit(#[from] ValueInitError),
+    /// A reward could not be given.
+    #[error(transparent)]
+    Reward(#[from] RewardError),
+    /// Fine-tuning failed.
+    #[error(transparent)]
+    Sft(#[from] SftError),
+    /// The problems cannot be used.
+    #[error(transparent)]
+    Problems(#[from] ProblemError),
+    /// A plugin could not be built.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A checkpoint could not be saved or loaded.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// An event could not be written.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    RunFolder(#[from] RunFolderError),
+}

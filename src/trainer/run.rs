@@ -1,0 +1,170 @@
+//! A run: stages one after another in one folder, each of which goes on where it was stopped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::error::TrainerError;
+use super::events::{Events, Mark, Progress, metrics};
+use super::stage::Stage;
+use super::{Checkpoint, RunFolder};
+
+/// A stage in progress is saved when this much time has passed since it was saved last.
+const SAVE_EVERY: Duration = Duration::from_secs(15);
+/// Seconds per stage, beside the checkpoints.
+const SECONDS: &str = "seconds.json";
+
+/// A run in its folder. What it is about to do again after a stop, it finds done.
+pub struct Run {
+    folder: RunFolder,
+    events: Events,
+    progress: Progress,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Run {
+    /// Begins a run in `path`, or goes on with the one there; `config` says what the run is.
+    ///
+    /// # Errors
+    /// If the folder holds a run and `resume` is false, or another run, or cannot be written.
+    pub fn start(path: &Path, config: &impl Serialize, resume: bool) -> Result<Self, TrainerError> {
+        let config = serde_json::to_value(config)?;
+        let goes_on = resume && path.join("run.json").is_file();
+        let folder =
+            if goes_on { RunFolder::resume(path, &config)? } else { RunFolder::create(path, &config)? };
+        let (mark, seconds) =
+            if goes_on { (latest_mark(&folder)?, read_seconds(&folder)) } else { Default::default() };
+        let events = folder.events(&mark)?;
+        Ok(Self { folder, events, progress: Progress::new(), seconds })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Seconds that each stage took so far.
+    pub fn seconds(&self) -> &BTreeMap<String, f64> {
+        &self.seconds
+    }
+
+    /// Prints a line above the progress bars.
+    pub fn line(&self, text: &str) {
+        self.progress.line(text);
+    }
+
+    /// Runs a stage to its end, from its checkpoint where there is one.
+    ///
+    /// # Errors
+    /// If a step fails: what was saved before is kept.
+    pub fn stage(&mut self, stage: &mut impl Stage) -> Result<(), TrainerError> {
+        self.stage_keeping(stage, 0).map(drop)
+    }
+
+    /// As [`Run::stage`], and keeps `count` checkpoints, evenly spaced, the last at the end.
+    ///
+    /// # Errors
+    /// If a step fails: what was saved before is kept.
+    pub fn stage_keeping(
+        &mut self,
+        stage: &mut impl Stage,
+        count: u64,
+    ) -> Result<Vec<Checkpoint>, TrainerError> {
+        let name = stage.name().to_owned();
+        let place = self.folder.checkpoint(&name);
+        if Checkpoint::exists(&place) {
+            let mut saved = Checkpoint::load(&place)?;
+            saved.state = saved.state["stage"].take();
+            stage.restore(&saved)?;
+        }
+        let bar = self.progress.bar(name.clone(), stage.total());
+        bar.set_position(stage.done());
+        let keep = |number: u64| format!("{name}-{number}");
+        let (begun, mut saved) = (Instant::now(), Instant::now());
+        let fresh = stage.done() < stage.total();
+        while stage.done() < stage.total() {
+            let step = Instant::now();
+            stage.advance(&mut self.events)?;
+            self.events.seconds(&name, stage.done(), &[("step", step.elapsed().as_secs_f64())])?;
+            bar.inc(1);
+            let kept = (1..=count).find(|number| stage.total() * number / count == stage.done());
+            if let Some(number) = kept {
+                self.save(&keep(number), stage.checkpoint()?)?;
+            }
+            if kept.is_some() || saved.elapsed() > SAVE_EVERY || stage.done() == stage.total() {
+                self.save(&name, stage.checkpoint()?)?;
+                saved = Instant::now();
+            }
+        }
+        if fresh {
+            self.took(&name, begun)?;
+        }
+        (1..=count).map(|number| Ok(Checkpoint::load(&self.folder.checkpoint(&keep(number)))?)).collect()
+    }
+
+    /// Does something once: a resumed run reads what it gave.
+    ///
+    /// # Errors
+    /// Those of `work`, or if its result cannot be kept.
+    pub fn once<T: Serialize + DeserializeOwned>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Events) -> Result<T, TrainerError>,
+    ) -> Result<T, TrainerError> {
+        let place = self.folder.checkpoint(name);
+        if Checkpoint::exists(&place) {
+            let mut saved = Checkpoint::load(&place)?;
+            return Ok(serde_json::from_value(saved.state["stage"].take())?);
+        }
+        let begun = Instant::now();
+        let result = work(&mut self.events)?;
+        let state = serde_json::to_value(&result)?;
+        self.save(name, Checkpoint { tensors: Vec::new(), state })?;
+        self.took(name, begun)?;
+        Ok(result)
+    }
+
+    /// Writes a number of an event's stage that is no step of it, such as Pass@1 at the end.
+    ///
+    /// # Errors
+    /// If the event cannot be written.
+    pub fn pass_at_1(&mut self, stage: &str, value: f64) -> Result<(), TrainerError> {
+        Ok(self.events.scalar(stage, 0, metrics::PASS_AT_1, value)?)
+    }
+
+    fn save(&mut self, name: &str, mut checkpoint: Checkpoint) -> Result<(), TrainerError> {
+        let mark = self.events.mark()?;
+        checkpoint.state = json!({ "stage": checkpoint.state, "mark": mark });
+        Ok(checkpoint.save(&self.folder.checkpoint(name))?)
+    }
+
+    fn took(&mut self, name: &str, begun: Instant) -> Result<(), TrainerError> {
+        *self.seconds.entry(name.to_owned()).or_default() += begun.elapsed().as_secs_f64();
+        self.folder.write(SECONDS, &serde_json::to_vec_pretty(&self.seconds)?)?;
+        Ok(())
+    }
+}
+
+/// The mark of the last thing that was saved: the one that had seen most events.
+fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
+    let mut latest = Mark::default();
+    let checkpoints = folder.checkpoint("");
+    let Ok(entries) = std::fs::read_dir(checkpoints) else { return Ok(latest) };
+    for entry in entries.flatten().filter(|entry| Checkpoint::exists(&entry.path())) {
+        let state: Value = Checkpoint::load(&entry.path())?.state;
+        let mark: Mark = serde_json::from_value(state["mark"].clone())?;
+        if mark.records("events") >= latest.records("events") {
+            latest = mark;
+        }
+    }
+    Ok(latest)
+}
+
+fn read_seconds(folder: &RunFolder) -> BTreeMap<String, f64> {
+    let read = std::fs::read(folder.path().join(SECONDS)).ok();
+    read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}

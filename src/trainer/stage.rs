@@ -1,0 +1,86 @@
+//! A stage: work in steps that can be saved after each and gone on with.
+
+use serde_json::json;
+
+use super::Checkpoint;
+use super::error::TrainerError;
+use super::events::{Events, metrics};
+use crate::model::Arch;
+use crate::sft::Sft;
+
+/// Work in steps. Everything that a step draws at random depends on the seed and the step's number
+/// alone, so a stage restored from its checkpoint goes on to the same bytes.
+pub trait Stage {
+    /// What events and checkpoints call it.
+    fn name(&self) -> &str;
+
+    /// Steps in all.
+    fn total(&self) -> u64;
+
+    /// Steps done.
+    fn done(&self) -> u64;
+
+    /// Makes one step and tells of it.
+    ///
+    /// # Errors
+    /// Ends the run; what was saved before is kept.
+    fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError>;
+
+    /// All that is needed to go on from here.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn checkpoint(&self) -> Result<Checkpoint, TrainerError>;
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// If it is not one of this stage.
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError>;
+}
+
+/// Supervised fine-tuning, as the stage `sft`.
+impl<A: Arch> Stage for Sft<A> {
+    fn name(&self) -> &str {
+        "sft"
+    }
+
+    fn total(&self) -> u64 {
+        self.steps() as u64
+    }
+
+    fn done(&self) -> u64 {
+        self.steps_done() as u64
+    }
+
+    fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
+        let figures = self.step()?;
+        let metrics = [
+            (metrics::LOSS, f64::from(figures.loss)),
+            (metrics::GRADIENT_NORM, figures.gradient_norm),
+            (metrics::TOKENS, figures.tokens as f64),
+        ];
+        Ok(events.scalars("sft", self.done(), &metrics)?)
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+        let (policy, first, second, optimizer_steps) = self.state()?;
+        let groups = [("policy", policy), ("policy.first", first), ("policy.second", second)];
+        Ok(Checkpoint {
+            tensors: groups.map(|(name, tensors)| (name.to_owned(), tensors)).into(),
+            state: json!({ "step": self.done(), "optimizer_steps": optimizer_steps }),
+        })
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
+        #[derive(serde::Deserialize)]
+        struct State {
+            step: usize,
+            optimizer_steps: u32,
+        }
+        let State { step, optimizer_steps } = serde_json::from_value(checkpoint.state.clone())?;
+        let group = |name| checkpoint.group(name);
+        let moments = (group("policy.first")?, group("policy.second")?);
+        Ok(self.restore(step, group("policy")?, moments, optimizer_steps)?)
+    }
+}
