@@ -1,6 +1,8 @@
 //! What a run keeps: its folder, its checkpoints, its events.
 
 pub mod checkpoint;
+pub mod events;
 mod files;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use events::{EventSink, Events, Progress};
