@@ -3,6 +3,8 @@
 pub mod checkpoint;
 pub mod events;
 mod files;
+pub mod run_folder;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use events::{EventSink, Events, Progress};
+pub use run_folder::{RunFolder, RunFolderError};
