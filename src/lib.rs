@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod data;
+pub mod eval;
 pub mod plugin;
 pub mod trainer;
 
