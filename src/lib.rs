@@ -3,6 +3,7 @@
 pub mod data;
 pub mod eval;
 pub mod plugin;
+pub mod report;
 pub mod trainer;
 
 #[doc(hidden)]
