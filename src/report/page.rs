@@ -99,7 +99,8 @@ fn write_chart(out: &mut String, chart: &Chart, svg: Option<&str>) -> fmt::Resul
 /// A value to three significant digits or so.
 fn rounded(value: f64) -> String {
     let text = match value.abs() {
-        size if size == 0.0 || !size.is_finite() => value.abs().to_string(),
+        0.0 => "0".to_owned(),
+        size if !size.is_finite() => value.to_string(),
         size if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -61,7 +61,8 @@ pub enum StatisticsError {
     },
     /// Counts that cannot be.
     #[error(
-        "pass@{k} of {passed} passing among {samples} samples: k must be from 1 to the number of samples, and no more can pass than there are"
+        "pass@{k} of {passed} passing among {samples} samples: k must be from 1 to the number of samples, \
+         and no more can pass than there are"
     )]
     PassAtK {
         /// n.
