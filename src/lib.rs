@@ -6,6 +6,7 @@ pub mod kernels;
 pub mod model;
 pub mod label;
 pub mod plugin;
+pub mod prm;
 pub mod problems;
 pub mod rollouts;
 pub mod sft;
