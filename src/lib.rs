@@ -8,6 +8,7 @@ pub mod label;
 pub mod plugin;
 pub mod prm;
 pub mod problems;
+pub mod reward_model;
 pub mod rollouts;
 pub mod sft;
 pub mod steps;
