@@ -3,8 +3,8 @@
 pub mod data;
 pub mod eval;
 pub mod kernels;
-pub mod model;
 pub mod label;
+pub mod model;
 pub mod plugin;
 pub mod prm;
 pub mod problems;
@@ -13,6 +13,7 @@ pub mod rollouts;
 pub mod sft;
 pub mod steps;
 pub mod trainer;
+pub mod value;
 pub mod verify;
 
 #[doc(hidden)]
