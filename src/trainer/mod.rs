@@ -9,6 +9,7 @@ mod files;
 pub mod judged;
 pub mod ppo;
 pub mod run;
+pub mod from_checkpoint;
 pub mod run_folder;
 pub mod stage;
 
@@ -20,5 +21,6 @@ pub use events::{EventSink, Events, Progress};
 pub use judged::{JudgedRollout, judge};
 pub use ppo::{KlControl, Parts, PpoConfig, RewardModel, Trainer};
 pub use run::Run;
+pub use from_checkpoint::FromCheckpoint;
 pub use run_folder::{RunFolder, RunFolderError};
 pub use stage::Stage;
