@@ -10,10 +10,13 @@ pub mod ppo;
 pub mod problems;
 pub mod report;
 pub mod reward;
+pub mod prm;
+pub mod reward_model;
 pub mod rollouts;
 pub mod sft;
 pub mod steps;
 pub mod trainer;
+pub mod value;
 pub mod verify;
 
 #[doc(hidden)]

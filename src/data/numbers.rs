@@ -106,6 +106,8 @@ checked_numbers! {
     LengthPenalty = "length penalty", v => v >= 0.0 && v.is_finite(), "at least 0 and finite";
     /// A coefficient of an additional loss term.
     LossWeight = "loss weight", v => v >= 0.0 && v.is_finite(), "at least 0 and finite";
+    /// The bias of a scalar head: what a critic says of everything before it has learned.
+    HeadBias = "head bias", v => v.is_finite(), "finite";
     /// A share of a whole.
     Fraction = "fraction", v => v >= 0.0 && v <= 1.0, "from 0 to 1";
 }

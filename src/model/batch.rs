@@ -44,33 +44,35 @@ impl Batch {
     /// the line that ends there.
     ///
     /// # Errors
-    /// If a row has no prompt or is longer than the model's positions.
-    ///
-    /// # Panics
-    /// If a place is not within its response.
+    /// If a row has no prompt or is longer than the model's positions, or a place is not within its
+    /// response.
     pub fn at<'a>(
         dims: &Dims,
         rows: impl IntoIterator<Item = (&'a Sequence, &'a [usize])>,
     ) -> Result<Self, ModelError> {
         let mut batch = Self { offsets: vec![0], ..Self::default() };
         for (sequence, places) in rows {
+            check_places(batch.offsets.len() - 1, sequence, places)?;
             let first = batch.push(dims, sequence)?;
-            batch.scored.push(places.iter().map(|&place| {
-                assert!(place < sequence.response.len(), "place {place} lies within the response");
-                first + (sequence.prompt.len() + place) as u32
-            }));
+            let prompt = sequence.prompt.len();
+            batch.scored.push(places.iter().map(|&place| first + (prompt + place) as u32));
         }
         Ok(batch)
     }
 
+    /// What [`Batch::at`] checks of row `row`, for callers that cut rows into batches.
+    pub(crate) fn check(
+        dims: &Dims,
+        row: usize,
+        sequence: &Sequence,
+        places: &[usize],
+    ) -> Result<(), ModelError> {
+        check_row(dims, row, sequence)?;
+        check_places(row, sequence, places)
+    }
+
     fn push(&mut self, dims: &Dims, sequence: &Sequence) -> Result<u32, ModelError> {
-        let row = self.offsets.len() - 1;
-        if sequence.prompt.is_empty() {
-            return Err(ModelError::EmptyPrompt { row });
-        }
-        if sequence.len() > dims.positions {
-            return Err(ModelError::TooLong { row, len: sequence.len(), positions: dims.positions });
-        }
+        check_row(dims, self.offsets.len() - 1, sequence)?;
         let first = self.tokens.len() as u32;
         self.tokens.extend(sequence.tokens());
         self.positions.extend(0..sequence.len() as u32);
@@ -86,6 +88,24 @@ impl Batch {
     /// Scored places of each row, n in all, as places among the N tokens.
     pub fn scored(&self) -> &Ragged<u32> {
         &self.scored
+    }
+}
+
+fn check_row(dims: &Dims, row: usize, sequence: &Sequence) -> Result<(), ModelError> {
+    if sequence.prompt.is_empty() {
+        return Err(ModelError::EmptyPrompt { row });
+    }
+    if sequence.len() > dims.positions {
+        return Err(ModelError::TooLong { row, len: sequence.len(), positions: dims.positions });
+    }
+    Ok(())
+}
+
+fn check_places(row: usize, sequence: &Sequence, places: &[usize]) -> Result<(), ModelError> {
+    let len = sequence.response.len();
+    match places.iter().find(|&&place| place >= len) {
+        Some(&place) => Err(ModelError::NoSuchToken { row, place, len }),
+        None => Ok(()),
     }
 }
 
@@ -125,5 +145,11 @@ mod tests {
         let error = Batch::responses(&Tiny::DIMS, &rows).unwrap_err();
         assert_eq!(error.to_string(), "row 0 has 7 tokens, the model has 6 positions");
         assert!(Batch::responses(&Tiny::DIMS, &[Sequence::default()]).is_err());
+        let row = Sequence { prompt: vec![1], response: vec![2, 3] };
+        let error = Batch::at(&Tiny::DIMS, [(&row, &[1][..]), (&row, &[0, 2][..])]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "row 1 is to be scored at response token 2 (from 0), its response has 2 tokens"
+        );
     }
 }

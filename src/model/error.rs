@@ -31,6 +31,16 @@ pub enum ModelError {
         /// The model's positions.
         positions: usize,
     },
+    /// A response without the token that is to be scored.
+    #[error("row {row} is to be scored at response token {place} (from 0), its response has {len} tokens")]
+    NoSuchToken {
+        /// The row, from 0.
+        row: usize,
+        /// The token asked for, from 0.
+        place: usize,
+        /// The response's tokens.
+        len: usize,
+    },
     /// A batch without a scored place.
     #[error("no place of this batch is scored: an objective needs at least one")]
     NothingScored,

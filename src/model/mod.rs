@@ -9,6 +9,7 @@ pub mod init;
 pub mod optimizer;
 pub mod policy;
 pub mod scalar;
+pub mod schedule;
 pub mod tokenizer;
 pub mod trunk;
 mod weights;

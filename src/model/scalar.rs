@@ -13,7 +13,7 @@ use super::optimizer::{Trainable, WeightsMut};
 use super::tensor::{Cpu, NoneTape, OnTape, Tensor, Vector};
 use super::trunk::{Activations, Keep};
 use super::weights::Weights;
-use crate::data::Parameters;
+use crate::data::{Parameters, Ragged, Sequence};
 use crate::kernels::{Device, embedding};
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
@@ -149,6 +149,39 @@ impl<A: Arch> ScalarModel<A> {
         let kept = self.weights.trunk.forward(&self.weights.values, batch, Keep::Nothing)?;
         let hidden = self.hidden(&kept, batch)?;
         Ok(self.head()?.forward(hidden).as_vec())
+    }
+
+    /// The model's numbers at chosen response tokens (from 0) of each row, without a tape: row by row as
+    /// [`Batch::at`], in passes of at most `tokens` tokens, or of one row where it is longer.
+    ///
+    /// # Errors
+    /// If a row has no prompt or is longer than the model's positions, a place is not within its response,
+    /// or a token is not in the vocabulary, or the device fails.
+    pub fn values_at(
+        &self,
+        rows: &[(&Sequence, &[usize])],
+        tokens: usize,
+    ) -> Result<Ragged<f32>, ModelError> {
+        for (row, (sequence, places)) in rows.iter().enumerate() {
+            Batch::check(&A::DIMS, row, sequence, places)?;
+        }
+        let mut values = Ragged::new();
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = rest.iter().take_while(|(sequence, _)| {
+                sum += sequence.len();
+                sum <= tokens
+            });
+            let (now, later) = rest.split_at(fits.count().max(1));
+            let batch = Batch::at(&A::DIMS, now.iter().copied())?;
+            let numbers = batch.scored.with_values(self.values_no_grad(&batch)?);
+            for row in numbers.expect("one number for each scored place").iter() {
+                values.push(row.iter().copied());
+            }
+            rest = later;
+        }
+        Ok(values)
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> ValueSources<'a> {
 /// [`testkit::value_init`](super::testkit::value_init) tests this.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not make a critic's starting parameters",
-    note = "implement `pspo::plugin::ValueInit`, or take one of `pspo::value`: `Fresh`, `FromPolicy`, `FromPrm`, `FromCheckpoint`"
+    note = "implement `pspo::plugin::ValueInit`, or take `pspo::value::{{Fresh, FromPolicy, FromPrm}}` or `pspo::trainer::FromCheckpoint`"
 )]
 pub trait ValueInit: Send + Sync {
     /// The critic's parameters before the first update.

@@ -2,14 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::numbers::{LearningRate, Temperature};
 use crate::data::{Parameters, Seed, Sequence};
 use crate::model::tensor::{SumTo, vector};
-use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, backward};
+use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, backward, schedule};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,17 +102,19 @@ impl<A: Arch> Sft<A> {
     /// If the loss or the gradient is not finite; the policy is as before then.
     pub fn step(&mut self) -> Result<SftStep, SftError> {
         const ONE: Temperature = Temperature::new(1.0);
-        let rows = self.draw();
+        let SftConfig { steps, batch, learning_rate, warmup, .. } = self.config;
+        let rows = schedule::draw(self.seed, self.examples.len(), batch, self.step);
         let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))?;
         let tokens = batch.scored().values().len();
         let log_probs = self.policy.log_probs(&batch, ONE)?.log_probs;
         let loss = backward((log_probs * vector(vec![-1.0 / tokens as f32; tokens])).sum())?;
-        let learning_rate = self.learning_rate();
+        let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
         let gradient_norm = self.optimizer.step(&mut self.policy, learning_rate)?;
         self.step += 1;
         Ok(SftStep { loss, gradient_norm, tokens })
     }
 
+<<<<<<< HEAD
     /// The examples of the current update: a function of seed and step alone, so that a resumed run
     /// draws the same.
     fn draw(&self) -> Vec<usize> {
@@ -171,6 +172,8 @@ impl<A: Arch> Sft<A> {
         Ok(())
     }
 
+=======
+>>>>>>> prm
     /// The policy as it is.
     pub fn policy(&self) -> &Policy<A> {
         &self.policy

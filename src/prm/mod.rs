@@ -1,0 +1,14 @@
+//! The process reward model R_φ: trained on labelled lines (section 4 of the method), and what it is then,
+//! a [`ProcessRewardModel`](crate::plugin::ProcessRewardModel).
+
+pub mod metrics;
+pub mod objective;
+#[cfg(test)]
+mod tests;
+pub mod train;
+pub mod trained;
+
+pub use metrics::HeldOut;
+pub use objective::Objective;
+pub use train::{PrmExample, PrmTraining, PrmTrainingConfig, PrmTrainingError, PrmUpdate};
+pub use trained::TrainedPrm;

@@ -1,0 +1,176 @@
+//! [`PrmTraining`]: a scalar model learns the labels of lines.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::objective::Objective;
+use super::trained::TrainedPrm;
+use crate::data::numbers::LearningRate;
+use crate::data::{Label, Labels, Seed, Sequence};
+use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, ScalarModel, backward, schedule};
+
+/// How to train a PRM.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrmTrainingConfig {
+    /// Updates.
+    pub steps: usize,
+    /// Responses per update.
+    pub batch: NonZeroUsize,
+    /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
+    pub learning_rate: LearningRate,
+    /// Updates over which the step size rises.
+    pub warmup: usize,
+    /// The loss.
+    pub objective: Objective,
+    /// The optimizer's constants.
+    pub optimizer: AdamWConfig,
+}
+
+impl Default for PrmTrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 500,
+            batch: const { NonZeroUsize::new(64).unwrap() },
+            learning_rate: const { LearningRate::new(1e-3) },
+            warmup: 20,
+            objective: Objective::Mse,
+            optimizer: AdamWConfig::default(),
+        }
+    }
+}
+
+/// One labelled response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrmExample {
+    /// Prompt and response as tokens.
+    pub sequence: Sequence,
+    /// For each step, the response token (from 0) that contains its line's end.
+    pub step_tokens: Vec<usize>,
+    /// The steps' labels.
+    pub labels: Labels,
+}
+
+/// A PRM cannot be trained on what it was given, or its training could not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PrmTrainingError {
+    /// No example to learn from.
+    #[error("there is no labelled response to learn from: the selection of PRM data may have kept none")]
+    NoExamples,
+    /// A blank response.
+    #[error("example {example} has no steps: a blank response cannot be labelled")]
+    NoSteps {
+        /// The example, from 0.
+        example: usize,
+    },
+    /// Labels of another response.
+    #[error("example {example} has {labels} labels and {step_tokens} tokens that end steps: one for each")]
+    Labels {
+        /// The example, from 0.
+        example: usize,
+        /// Labels given.
+        labels: usize,
+        /// Tokens given.
+        step_tokens: usize,
+    },
+    /// The model cannot take an example, or failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// One update's figures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrmUpdate {
+    /// The objective, a mean over the lines of the batch.
+    pub loss: f32,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Lines in the batch.
+    pub lines: usize,
+}
+
+/// Training of a PRM in progress.
+#[derive(Debug)]
+pub struct PrmTraining<A: Arch> {
+    config: PrmTrainingConfig,
+    model: ScalarModel<A>,
+    optimizer: AdamW,
+    examples: Vec<PrmExample>,
+    seed: Seed,
+    step: usize,
+}
+
+impl<A: Arch> PrmTraining<A> {
+    /// Trains `model`, in the method the baseline's critic, on `examples`, drawn without replacement in
+    /// epochs that `seed` shuffles.
+    ///
+    /// # Errors
+    /// If there is no example, or one has no steps, not one label for each, or does not fit the model; or
+    /// the device has no room.
+    pub fn new(
+        config: PrmTrainingConfig,
+        mut model: ScalarModel<A>,
+        examples: Vec<PrmExample>,
+        seed: Seed,
+    ) -> Result<Self, PrmTrainingError> {
+        if examples.is_empty() {
+            return Err(PrmTrainingError::NoExamples);
+        }
+        for (example, PrmExample { sequence, step_tokens: places, labels }) in examples.iter().enumerate() {
+            let (labels, step_tokens) = (labels.steps.len(), places.len());
+            if labels != step_tokens {
+                return Err(PrmTrainingError::Labels { example, labels, step_tokens });
+            }
+            if labels == 0 {
+                return Err(PrmTrainingError::NoSteps { example });
+            }
+            Batch::check(&A::DIMS, example, sequence, places)?;
+        }
+        let optimizer = AdamW::new(config.optimizer, &mut model)?;
+        Ok(Self { config, model, optimizer, examples, seed, step: 0 })
+    }
+
+    /// Updates so far.
+    pub fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    /// Whether all updates are done.
+    pub fn is_done(&self) -> bool {
+        self.step >= self.config.steps
+    }
+
+    /// One update: the prediction at the token that ends each line, against the line's label (equation 2,
+    /// as a mean over the lines of the batch).
+    ///
+    /// # Errors
+    /// If the loss or the gradient is not finite; the model is as before then.
+    pub fn step(&mut self) -> Result<PrmUpdate, PrmTrainingError> {
+        let PrmTrainingConfig { steps, batch, learning_rate, warmup, objective, .. } = self.config;
+        let drawn = schedule::draw(self.seed, self.examples.len(), batch, self.step);
+        let rows = drawn.iter().map(|&row| &self.examples[row]);
+        let labels: Vec<Label> = rows.clone().flat_map(|row| row.labels.steps.iter().copied()).collect();
+        let batch = Batch::at(&A::DIMS, rows.map(|row| (&row.sequence, row.step_tokens.as_slice())))?;
+        let loss = backward(objective.loss(self.model.values(&batch)?, &labels))?;
+        let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
+        let gradient_norm = self.optimizer.step(&mut self.model, learning_rate)?;
+        self.step += 1;
+        Ok(PrmUpdate { loss, gradient_norm, lines: labels.len() })
+    }
+
+    /// The model as it is.
+    pub fn model(&self) -> &ScalarModel<A> {
+        &self.model
+    }
+
+    /// The trained PRM.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn into_prm(self) -> Result<TrainedPrm<A>, ModelError> {
+        TrainedPrm::new(self.model, self.config.objective)
+    }
+}

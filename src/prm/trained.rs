@@ -1,0 +1,66 @@
+//! [`TrainedPrm`]: a scalar model as the process reward model that it was trained to be.
+
+use std::num::NonZeroUsize;
+
+use super::metrics::HeldOut;
+use super::objective::Objective;
+use super::train::PrmExample;
+use crate::data::{Parameters, Sequence};
+use crate::model::{Arch, ModelError, ScalarModel};
+use crate::plugin::{PrmError, PrmInput, ProcessRewardModel};
+
+/// R_φ: the score of a step is read at the token that ends its line, so steps that end within one token
+/// share theirs.
+#[derive(Debug)]
+pub struct TrainedPrm<A: Arch> {
+    model: ScalarModel<A>,
+    objective: Objective,
+    parameters: Parameters,
+    batch_tokens: NonZeroUsize,
+}
+
+impl<A: Arch> TrainedPrm<A> {
+    /// The PRM of a model that was trained with `objective`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(model: ScalarModel<A>, objective: Objective) -> Result<Self, ModelError> {
+        let parameters = model.parameters()?;
+        let batch_tokens = const { NonZeroUsize::new(16_384).unwrap() };
+        Ok(Self { model, objective, parameters, batch_tokens })
+    }
+
+    /// Scores in passes of at most `tokens` tokens, which bounds the memory (16,384 otherwise).
+    pub fn with_batch_tokens(self, tokens: NonZeroUsize) -> Self {
+        Self { batch_tokens: tokens, ..self }
+    }
+
+    /// Scores labelled responses, to be compared with their labels.
+    ///
+    /// # Errors
+    /// If an example does not fit the model or has not one label for each step, or the device fails.
+    pub fn judge(&self, examples: &[PrmExample]) -> Result<HeldOut, PrmError> {
+        let rows: Vec<_> =
+            examples.iter().map(|example| (&example.sequence, example.step_tokens.as_slice())).collect();
+        HeldOut::new(self.score(&rows)?, examples.iter().map(|example| example.labels.steps.clone()))
+    }
+
+    fn score(&self, rows: &[(&Sequence, &[usize])]) -> Result<Vec<Vec<f32>>, PrmError> {
+        let numbers = self.model.values_at(rows, self.batch_tokens.get());
+        let numbers = numbers.map_err(|error| PrmError::Failed(error.to_string()))?;
+        let score = |row: &[f32]| row.iter().map(|&number| self.objective.score(number)).collect();
+        Ok(numbers.iter().map(score).collect())
+    }
+}
+
+impl<A: Arch> ProcessRewardModel for TrainedPrm<A> {
+    fn scores(&self, responses: &[PrmInput<'_>]) -> Result<Vec<Vec<f32>>, PrmError> {
+        let rows: Vec<_> = responses.iter().map(|input| (input.sequence, input.step_tokens)).collect();
+        self.score(&rows)
+    }
+
+    /// The head's number is the score with [`Objective::Mse`], its logit with [`Objective::CrossEntropy`].
+    fn parameters(&self) -> Option<&Parameters> {
+        Some(&self.parameters)
+    }
+}

@@ -1,0 +1,46 @@
+//! [`FromPrm`]: the paper's ValueInit, a critic that starts as the PRM.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Parameters;
+use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
+use crate::plugin::{ValueInit, ValueInitConfig, ValueInitError, ValueSources};
+
+crate::card! {
+    kind: ValueInit,
+    name: "from_prm",
+    summary: "A copy of the PRM, as it is or with its scores in [-1, 1] moved to probabilities in [0, 1].",
+    example: "type = \"from_prm\"\nrescale = true",
+}
+
+/// A copy of the PRM's trunk and head.
+///
+/// Both ways suppose a PRM whose head says its score. Trained with cross-entropy, the head says the
+/// score's logit, on which the copy then starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FromPrm {
+    /// w ← w/2 and b ← b/2 + ½ in the head. A score near 2p − 1, where p is the probability to pass,
+    /// becomes a value near p, which is what a return is near. The paper copies.
+    pub rescale: bool,
+}
+
+impl ValueInit for FromPrm {
+    fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
+        let prm = sources.prm.ok_or(ValueInitError::NoPrm)?;
+        prm.layout().must_equal(sources.layout)?;
+        let mut critic = prm.clone();
+        if self.rescale {
+            critic.tensor_mut(HEAD_WEIGHT)?.iter_mut().for_each(|weight| *weight /= 2.0);
+            critic.tensor_mut(HEAD_BIAS)?.iter_mut().for_each(|bias| *bias = *bias / 2.0 + 0.5);
+        }
+        Ok(critic)
+    }
+}
+
+#[typetag::serde(name = "from_prm")]
+impl ValueInitConfig for FromPrm {
+    fn build(&self) -> Result<Box<dyn ValueInit>, ValueInitError> {
+        Ok(Box::new(*self))
+    }
+}
