@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::objective::Objective;
 use super::trained::TrainedPrm;
 use crate::data::numbers::LearningRate;
-use crate::data::{Label, Labels, Seed, Sequence};
+use crate::data::{Label, Labels, Parameters, Seed, Sequence};
 use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, ScalarModel, backward, schedule};
 
 /// How to train a PRM.
@@ -136,6 +136,37 @@ impl<A: Arch> PrmTraining<A> {
     /// Updates so far.
     pub fn steps_done(&self) -> usize {
         self.step
+    }
+
+    /// Updates in all.
+    pub fn steps(&self) -> usize {
+        self.config.steps
+    }
+
+    /// The model, the optimizer's two moments and its steps: what a checkpoint keeps.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), ModelError> {
+        let (first, second, steps) = self.optimizer.state()?;
+        Ok((self.model.parameters()?, first, second, steps))
+    }
+
+    /// Goes on from a state after `step` updates.
+    ///
+    /// # Errors
+    /// If it is that of another model.
+    pub fn restore(
+        &mut self,
+        step: usize,
+        model: &Parameters,
+        moments: (&Parameters, &Parameters),
+        optimizer_steps: u32,
+    ) -> Result<(), ModelError> {
+        self.model.set_parameters(model)?;
+        self.optimizer.restore(moments.0, moments.1, optimizer_steps)?;
+        self.step = step;
+        Ok(())
     }
 
     /// Whether all updates are done.

@@ -114,33 +114,6 @@ impl<A: Arch> Sft<A> {
         Ok(SftStep { loss, gradient_norm, tokens })
     }
 
-<<<<<<< HEAD
-    /// The examples of the current update: a function of seed and step alone, so that a resumed run
-    /// draws the same.
-    fn draw(&self) -> Vec<usize> {
-        let (batch, len) = (self.config.batch.get(), self.examples.len());
-        let first = self.step * batch;
-        let mut rows = Vec::with_capacity(batch);
-        for epoch in first / len..=(first + batch - 1) / len {
-            let mut order: Vec<usize> = (0..len).collect();
-            order.shuffle(&mut self.seed.index(epoch as u64).rng());
-            let begin = first.saturating_sub(epoch * len);
-            let end = (first + batch - epoch * len).min(len);
-            rows.extend(&order[begin..end]);
-        }
-        rows
-    }
-
-    fn learning_rate(&self) -> f32 {
-        let SftConfig { steps, warmup, learning_rate, .. } = self.config;
-        let peak = learning_rate.get();
-        if self.step < warmup {
-            return peak * (self.step + 1) as f32 / warmup as f32;
-        }
-        let done = (self.step - warmup) as f32 / steps.saturating_sub(warmup).max(1) as f32;
-        peak * (0.55 + 0.45 * (std::f32::consts::PI * done.min(1.0)).cos())
-    }
-
     /// Updates in all.
     pub fn steps(&self) -> usize {
         self.config.steps
@@ -150,7 +123,7 @@ impl<A: Arch> Sft<A> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), SftError> {
+    pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), ModelError> {
         let (first, second, steps) = self.optimizer.state()?;
         Ok((self.policy.parameters()?, first, second, steps))
     }
@@ -165,15 +138,13 @@ impl<A: Arch> Sft<A> {
         policy: &Parameters,
         moments: (&Parameters, &Parameters),
         optimizer_steps: u32,
-    ) -> Result<(), SftError> {
+    ) -> Result<(), ModelError> {
         self.policy.set_parameters(policy)?;
         self.optimizer.restore(moments.0, moments.1, optimizer_steps)?;
         self.step = step;
         Ok(())
     }
 
-=======
->>>>>>> prm
     /// The policy as it is.
     pub fn policy(&self) -> &Policy<A> {
         &self.policy

@@ -2,10 +2,12 @@
 
 use thiserror::Error;
 
-use super::{CheckpointError, RunFolderError, events::EventError};
+use super::{CheckpointError, CollectError, RunFolderError, events::EventError};
 use crate::data::{ProblemError, RaggedError};
+use crate::eval::StatisticsError;
 use crate::model::{ModelError, TokenizerError};
 use crate::plugin::{LabelError, PluginError, PrmError, SplitError, ValueInitError, VerifyError};
+use crate::prm::PrmTrainingError;
 use crate::reward::RewardError;
 use crate::rollouts::RolloutError;
 use crate::sft::SftError;
@@ -81,6 +83,15 @@ pub enum TrainerError {
     /// Fine-tuning failed.
     #[error(transparent)]
     Sft(#[from] SftError),
+    /// PRM training failed.
+    #[error(transparent)]
+    PrmTraining(#[from] PrmTrainingError),
+    /// Labels could not be collected.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
+    /// A statistic could not be taken.
+    #[error(transparent)]
+    Statistics(#[from] StatisticsError),
     /// The problems cannot be used.
     #[error(transparent)]
     Problems(#[from] ProblemError),

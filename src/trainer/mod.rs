@@ -4,27 +4,27 @@
 
 pub mod builder;
 pub mod checkpoint;
+pub mod collect;
 pub mod error;
 pub mod evaluate;
-pub mod collect;
 pub mod events;
 mod files;
+pub mod from_checkpoint;
 pub mod judged;
 pub mod ppo;
 pub mod run;
-pub mod from_checkpoint;
 pub mod run_folder;
 pub mod stage;
 
 pub use builder::{TrainerBuilder, builder};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use collect::{CollectCost, CollectError, Collected, LabeledResponse, SkipReason, collect};
 pub use error::TrainerError;
 pub use evaluate::{Evaluation, evaluate};
-pub use collect::{CollectCost, CollectError, Collected, LabeledResponse, SkipReason, collect};
 pub use events::{EventSink, Events, Progress};
+pub use from_checkpoint::FromCheckpoint;
 pub use judged::{JudgedRollout, judge};
 pub use ppo::{KlControl, Parts, PpoConfig, RewardModel, Trainer};
 pub use run::Run;
-pub use from_checkpoint::FromCheckpoint;
 pub use run_folder::{RunFolder, RunFolderError};
 pub use stage::Stage;

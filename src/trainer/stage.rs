@@ -5,7 +5,9 @@ use serde_json::json;
 use super::Checkpoint;
 use super::error::TrainerError;
 use super::events::{Events, metrics};
+use crate::data::Parameters;
 use crate::model::Arch;
+use crate::prm::PrmTraining;
 use crate::sft::Sft;
 
 /// Work in steps. Everything that a step draws at random depends on the seed and the step's number
@@ -64,23 +66,76 @@ impl<A: Arch> Stage for Sft<A> {
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
-        let (policy, first, second, optimizer_steps) = self.state()?;
-        let groups = [("policy", policy), ("policy.first", first), ("policy.second", second)];
-        Ok(Checkpoint {
-            tensors: groups.map(|(name, tensors)| (name.to_owned(), tensors)).into(),
-            state: json!({ "step": self.done(), "optimizer_steps": optimizer_steps }),
-        })
+        single("policy", self.done(), self.state()?)
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
+        let Single { step, model, moments, optimizer_steps } = Single::read("policy", checkpoint)?;
+        Ok(self.restore(step, model, moments, optimizer_steps)?)
+    }
+}
+
+/// PRM training, as the stage `prm`.
+impl<A: Arch> Stage for PrmTraining<A> {
+    fn name(&self) -> &str {
+        "prm"
+    }
+
+    fn total(&self) -> u64 {
+        self.steps() as u64
+    }
+
+    fn done(&self) -> u64 {
+        self.steps_done() as u64
+    }
+
+    fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
+        let figures = self.step()?;
+        let metrics =
+            [(metrics::LOSS, f64::from(figures.loss)), (metrics::GRADIENT_NORM, figures.gradient_norm)];
+        Ok(events.scalars("prm", self.done(), &metrics)?)
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+        single("prm", self.done(), self.state()?)
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
+        let Single { step, model, moments, optimizer_steps } = Single::read("prm", checkpoint)?;
+        Ok(self.restore(step, model, moments, optimizer_steps)?)
+    }
+}
+
+/// The checkpoint of a stage that trains one model: parameters, both moments, steps.
+fn single(
+    group: &str,
+    step: u64,
+    (model, first, second, optimizer_steps): (Parameters, Parameters, Parameters, u32),
+) -> Result<Checkpoint, TrainerError> {
+    let tensors = [(group.to_owned(), model), ("first".into(), first), ("second".into(), second)];
+    Ok(Checkpoint {
+        tensors: tensors.into(),
+        state: json!({ "step": step, "optimizer_steps": optimizer_steps }),
+    })
+}
+
+/// What [`single`] wrote.
+struct Single<'a> {
+    step: usize,
+    model: &'a Parameters,
+    moments: (&'a Parameters, &'a Parameters),
+    optimizer_steps: u32,
+}
+
+impl<'a> Single<'a> {
+    fn read(group: &str, checkpoint: &'a Checkpoint) -> Result<Self, TrainerError> {
         #[derive(serde::Deserialize)]
         struct State {
             step: usize,
             optimizer_steps: u32,
         }
         let State { step, optimizer_steps } = serde_json::from_value(checkpoint.state.clone())?;
-        let group = |name| checkpoint.group(name);
-        let moments = (group("policy.first")?, group("policy.second")?);
-        Ok(self.restore(step, group("policy")?, moments, optimizer_steps)?)
+        let moments = (checkpoint.group("first")?, checkpoint.group("second")?);
+        Ok(Self { step, model: checkpoint.group(group)?, moments, optimizer_steps })
     }
 }
