@@ -7,6 +7,7 @@ use rand::TryRng;
 
 use super::*;
 use crate::problems::mistakes::mistaken;
+use crate::problems::python::Header;
 use crate::problems::python::cpython;
 use crate::problems::python::parse::{ParseError, Program};
 use crate::problems::python::state::Stop;
@@ -95,20 +96,45 @@ fn comments_are_the_share_asked_for_and_change_nothing() {
     }
 }
 
+/// Whether some test of each group prints something else with `statements`.
+fn is_noticed(problem: &Problem, statements: &[Statement]) -> bool {
+    let noticed = |test: &TestCase| printed(statements, test) != script(test).1;
+    problem.tests.iter().any(noticed) && problem.held_out_tests.iter().any(noticed)
+}
+
 #[test]
 fn without_any_line_the_output_is_another() {
     for problem in splits(6).rl.iter() {
         let statements = Program::parse(program(problem)).unwrap().statements().to_vec();
         for line in 0..statements.len() {
             let mut without = statements.clone();
-            without.remove(line);
-            for tests in [&problem.tests, &problem.held_out_tests] {
-                assert!(tests.iter().all(|test| printed(&statements, test) == script(test).1));
-                let notices = tests.iter().any(|test| printed(&without, test) != script(test).1);
-                assert!(notices, "no test notices that line {line} is missing:\n{}", program(problem));
+            let left_out = without.remove(line);
+            assert!(is_noticed(problem, &without), "no test misses line {line}:\n{}", program(problem));
+            if let Statement::Compound(Header::If(_), body) = left_out {
+                without.insert(line, Statement::Simple(body[0].clone()));
+                assert!(is_noticed(problem, &without), "no test checks line {line}:\n{}", program(problem));
             }
         }
     }
+}
+
+#[test]
+fn most_mistakes_are_noticed() {
+    let mut rng = Seed::root(10).rng();
+    let (mut noticed, mut mistakes) = (0, 0);
+    for problem in splits(10).rl.iter() {
+        for _ in 0..20 {
+            let text = mistaken(program(problem), &mut rng);
+            if let Ok(wrong) = Program::parse(&text)
+                && text != program(problem)
+            {
+                mistakes += 1;
+                noticed += usize::from(is_noticed(problem, wrong.statements()));
+            }
+        }
+    }
+    // The rest are lines that may change places, and numbers like the 5 in `if a > 5` that no input meets.
+    assert!(noticed * 100 > mistakes * 85, "{noticed} of {mistakes} mistakes change some output");
 }
 
 #[test]
