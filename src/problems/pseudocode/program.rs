@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
+use super::Pseudocode;
 use super::step::{Scene, Step, Wanted};
 use crate::problems::python::state::{State, Stop, Value};
 use crate::problems::python::{Header, LOOP_VARIABLE, NAMES, Statement, Variable};
@@ -58,9 +59,9 @@ struct Draft {
     visible: usize,
 }
 
-/// Draws a program of `steps` steps with `tests` inputs, the first `visible` of them for the reward;
-/// `None` if the draw ran into a dead end.
-pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rng) -> Option<Drawn> {
+/// Draws a program of `steps` steps; `None` if the draw ran into a dead end.
+pub(super) fn draw(config: &Pseudocode, steps: usize, rng: &mut impl Rng) -> Option<Drawn> {
+    let (tests, visible) = (config.tests + config.held_out_tests, config.tests);
     let integers = rotation(&NAMES[..4], rng.random_range(2..=if steps < 5 { 3 } else { 4 }), rng);
     let lists = rotation(&NAMES[5..], rng.random_range(1..=2), rng);
     let inputs: Vec<_> = (0..tests).map(|_| input(&integers, &lists, rng)).collect();
@@ -93,7 +94,7 @@ pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rn
         })?;
         draft = next;
         changes_left = if wanted == Wanted::Change { changes_left - 1 } else { rng.random_range(1..=3) };
-        words.push(step.words(rng));
+        words.push(step.words(config.wordings, rng));
         statements.push(statement);
     }
     Some(Drawn { words, statements, inputs, outputs: draft.outputs })

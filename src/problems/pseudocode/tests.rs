@@ -161,6 +161,7 @@ fn values_out_of_range_are_named() {
     let error = |config: Pseudocode| config.splits(Seed::root(1), SIZES).unwrap_err().to_string();
     let default = Pseudocode::default;
     assert_eq!(error(Pseudocode { tests: 0, ..default() }), "`tests` is 0: it must be from 1 to 64");
+    assert_eq!(error(Pseudocode { wordings: 7, ..default() }), "`wordings` is 7: it must be from 1 to 6");
     assert_eq!(
         error(Pseudocode { comment_share: f32::NAN, ..default() }),
         "`comment_share` is NaN: it must be from 0 to 0.3"
@@ -171,6 +172,20 @@ fn values_out_of_range_are_named() {
     assert_eq!(read.rl_steps, StepRange::new(3, 4).unwrap());
     let text = serde_json::to_string(&read).unwrap();
     assert_eq!(serde_json::from_str::<Pseudocode>(&text).unwrap(), read);
+}
+
+#[test]
+fn fewer_wordings_say_the_same_programs_alike() {
+    let kinds = |wordings| {
+        let config = Pseudocode { wordings, ..Pseudocode::default() };
+        let splits = config.splits(Seed::root(11), SIZES).unwrap();
+        let prompts: Vec<_> = splits.rl.iter().map(|problem| problem.prompt.clone()).collect();
+        let words: HashSet<_> = prompts.iter().flat_map(|prompt| prompt.split_whitespace()).collect();
+        (words.contains("increase"), words.contains("add"), words.len())
+    };
+    let (all, one) = (kinds(6), kinds(1));
+    assert!(all.0 && all.1 && !one.0 && one.1, "{all:?} {one:?}");
+    assert!(one.2 < all.2 * 2 / 3, "{} of {} words", one.2, all.2);
 }
 
 /// Draws the same few numbers over and over.
