@@ -188,7 +188,9 @@ impl<'a> Decoder<'a> {
             batch.offsets.push(batch.tokens.len() as u32);
         }
         batch.scored = Ragged::new();
-        let kept = self.trunk.forward(self.weights, &batch, Keep::All)?;
+        // On this thread alone as well: one that waits for others here might take up another row of the
+        // sampler's work, and keep this one waiting until that ends.
+        let kept = self.trunk.forward_on(&self.device, self.weights, &batch, Keep::All)?;
         let mut prefixes: Vec<Prefix> = rows
             .iter()
             .map(|tokens| {

@@ -156,7 +156,18 @@ impl Trunk {
     /// # Errors
     /// If a token is not in the vocabulary, or the device fails.
     pub fn forward(&self, w: &Buffer, batch: &Batch, keep: Keep) -> Result<Activations, KernelError> {
-        let Self { dims, device, places, .. } = self;
+        self.forward_on(&self.device, w, batch, keep)
+    }
+
+    /// [`Trunk::forward`] with the threads of `device`, which has the trunk's memory.
+    pub(super) fn forward_on(
+        &self,
+        device: &Device,
+        w: &Buffer,
+        batch: &Batch,
+        keep: Keep,
+    ) -> Result<Activations, KernelError> {
+        let Self { dims, places, .. } = self;
         let n = batch.tokens.len();
         let tokens = device.upload(&batch.tokens)?;
         let offsets = device.upload(&batch.offsets)?;
@@ -174,7 +185,7 @@ impl Trunk {
         for (index, place) in places.layers.iter().enumerate() {
             let layer = &mut layers[index.min(kept - 1)];
             std::mem::swap(&mut layer.x, &mut x);
-            self.layer_forward(w, place, layer, &offsets, &positions)?;
+            self.layer_forward(device, w, place, layer, &offsets, &positions)?;
             // The next layer's input is this one's middle plus its feed-forward's result.
             x = if keep == Keep::All { device.scratch(n * dims.width)? } else { x };
             copy(device, &layer.middle, &mut x)?;
@@ -192,13 +203,14 @@ impl Trunk {
 
     fn layer_forward(
         &self,
+        device: &Device,
         w: &Buffer,
         place: &LayerPlaces,
         layer: &mut Layer,
         offsets: &Buffer<u32>,
         positions: &Buffer<u32>,
     ) -> Result<(), KernelError> {
-        let Self { dims, device, rotary: table, .. } = self;
+        let Self { dims, rotary: table, .. } = self;
         let (heads, epsilon) = (dims.attention(), dims.norm_epsilon);
         let products = Products::new(dims, positions.len());
         let at = |range: &Range<usize>| w.slice(range.clone());
