@@ -3,8 +3,8 @@
 pub mod data;
 pub mod eval;
 pub mod kernels;
-pub mod model;
 pub mod label;
+pub mod model;
 pub mod plugin;
 pub mod problems;
 pub mod rollouts;
