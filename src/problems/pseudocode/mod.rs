@@ -86,10 +86,12 @@ pub struct Pseudocode {
     pub rl_steps: StepRange,
     /// Steps of the problems for evaluation.
     pub held_out_steps: StepRange,
-    /// Tests that the reward sees, per problem: at least 1.
+    /// Tests that the reward sees, per problem: from 1 to 64.
     pub tests: usize,
-    /// Tests for evaluation alone, per problem.
+    /// Tests for evaluation alone, per problem: from 0 to 64.
     pub held_out_tests: usize,
+    /// How many wordings an operation has at most, from 1 to 6: fewer make the problems easier.
+    pub wordings: usize,
     /// The share of comment lines in the solutions for SFT: from 0 to 0.3.
     pub comment_share: f32,
 }
@@ -103,6 +105,7 @@ impl Default for Pseudocode {
             held_out_steps: long,
             tests: 3,
             held_out_tests: 4,
+            wordings: 6,
             comment_share: 0.075,
         }
     }
@@ -146,15 +149,17 @@ pub enum PseudocodeError {
         /// The most steps asked for.
         most: usize,
     },
-    /// A number of tests that cannot be.
-    #[error("`{name}` is {value}: it must be from {least} to 64")]
-    Tests {
+    /// A number of tests or wordings that cannot be.
+    #[error("`{name}` is {value}: it must be from {least} to {most}")]
+    Count {
         /// The key.
         name: &'static str,
         /// Its value.
         value: usize,
         /// The least that is valid.
         least: usize,
+        /// The most that is valid.
+        most: usize,
     },
     /// A share of comments that cannot be.
     #[error("`comment_share` is {0}: it must be from 0 to 0.3")]
@@ -207,9 +212,13 @@ impl Pseudocode {
     }
 
     fn check(&self) -> Result<(), PseudocodeError> {
-        for (name, value, least) in [("tests", self.tests, 1), ("held_out_tests", self.held_out_tests, 0)] {
-            if !(least..=64).contains(&value) {
-                return Err(PseudocodeError::Tests { name, value, least });
+        for (name, value, least, most) in [
+            ("tests", self.tests, 1, 64),
+            ("held_out_tests", self.held_out_tests, 0, 64),
+            ("wordings", self.wordings, 1, 6),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(PseudocodeError::Count { name, value, least, most });
             }
         }
         match (0.0..=0.3).contains(&self.comment_share) {
@@ -228,7 +237,7 @@ impl Pseudocode {
     ) -> Result<Problem, PseudocodeError> {
         let steps = rng.random_range(steps.fewest..=steps.most);
         for _ in 0..DRAWS {
-            let Some(drawn) = program::draw(steps, self.tests + self.held_out_tests, self.tests, rng) else {
+            let Some(drawn) = program::draw(self, steps, rng) else {
                 continue;
             };
             let prompt = drawn.words.join("\n") + "\n" + MARKER;

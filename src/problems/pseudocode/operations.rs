@@ -1,6 +1,6 @@
 //! What a step can say: operations, their code, and the wordings that mean them.
 //!
-//! Code and wordings are templates over the same slots. No two templates that mean different code ever
+//! The most natural wordings come first. Code and wordings are templates over the same slots. No two templates that mean different code ever
 //! give the same words, so that a step has one translation; a test holds it.
 //!
 //! | slot | stands for |
@@ -250,7 +250,7 @@ mod tests {
             let wanted = if draw % 4 == 0 { Wanted::Print } else { Wanted::Change };
             let step = Step::draw(wanted, &scene, &mut rng);
             let code = step.statement().expect("every template is in the subset").to_string();
-            let words = step.words(&mut rng);
+            let words = step.words(usize::MAX, &mut rng);
             let (statements, wordings) = read(&words);
             assert_eq!(statements, BTreeSet::from([code]), "{words:?} can be read otherwise");
             seen.extend(wordings);

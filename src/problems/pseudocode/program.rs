@@ -1,18 +1,19 @@
 //! Draws a program together with its tests, so that every line shows in what is printed.
 //!
-//! Beside the program run its shadows: for each line, the program without it. A shadow is dropped once
-//! it has printed something else than the program; until then the line's effect is pending. A step is
-//! taken only if no pending effect vanishes, and a program only if none is pending at its end. So on
-//! the tests that the reward sees, and again on those held out, each line changes the output.
+//! Beside the program run its shadows: for each statement the program without it, and for each `if` the
+//! program with its body alone. A shadow is dropped once it has printed something else than the program;
+//! until then the effect is pending. A step is taken only if no pending effect vanishes, and a program
+//! only if none is pending at its end. So on the tests that the reward sees, and again on those held
+//! out, each line changes the output.
 
 use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
+use super::Pseudocode;
 use super::step::{Scene, Step, Wanted};
-use crate::problems::python::Statement;
 use crate::problems::python::state::{State, Stop, Value};
-use crate::problems::python::{LOOP_VARIABLE, NAMES, Variable};
+use crate::problems::python::{Header, LOOP_VARIABLE, NAMES, Statement, Variable};
 
 /// Values beyond it would make outputs long.
 const LARGEST: i64 = 99;
@@ -20,8 +21,10 @@ const LARGEST: i64 = 99;
 const LONGEST: usize = 7;
 /// Draws for one step before the program is given up.
 const TRIES: usize = 60;
-/// Lines whose effect has not been printed yet: one print must be able to show them all.
-const MOST_PENDING: usize = 3;
+/// Shadows that have not printed anything else yet: one print must be able to part them all.
+const MOST_PENDING: usize = 4;
+/// Variables that hold what is still to be printed, for the same reason.
+const MOST_UNSEEN: usize = 2;
 
 /// A program in words and code, with what it prints from each input.
 pub(super) struct Drawn {
@@ -35,7 +38,7 @@ pub(super) struct Drawn {
     pub outputs: Vec<String>,
 }
 
-/// One run of the program without one of its lines.
+/// One run of the program with a line changed.
 #[derive(Clone)]
 enum Shadow {
     /// It has printed what the program has.
@@ -50,15 +53,15 @@ enum Shadow {
 struct Draft {
     states: Vec<State>,
     outputs: Vec<String>,
-    /// Of each pending line, oldest first, its shadows on all tests.
+    /// The shadows of each pending effect, one per test.
     pending: Vec<Vec<Shadow>>,
     /// How many of the tests, the first ones, the reward sees.
     visible: usize,
 }
 
-/// Draws a program of `steps` steps with `tests` inputs, the first `visible` of them for the reward;
-/// `None` if the draw ran into a dead end.
-pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rng) -> Option<Drawn> {
+/// Draws a program of `steps` steps; `None` if the draw ran into a dead end.
+pub(super) fn draw(config: &Pseudocode, steps: usize, rng: &mut impl Rng) -> Option<Drawn> {
+    let (tests, visible) = (config.tests + config.held_out_tests, config.tests);
     let integers = rotation(&NAMES[..4], rng.random_range(2..=if steps < 5 { 3 } else { 4 }), rng);
     let lists = rotation(&NAMES[5..], rng.random_range(1..=2), rng);
     let inputs: Vec<_> = (0..tests).map(|_| input(&integers, &lists, rng)).collect();
@@ -69,7 +72,7 @@ pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rn
     for step in 0..steps {
         let wanted = match changes_left {
             _ if step + 1 == steps => Wanted::PlainPrint,
-            _ if draft.pending.len() == MOST_PENDING => Wanted::Print,
+            _ if draft.pending.len() >= MOST_PENDING => Wanted::Print,
             0 => Wanted::Print,
             _ => Wanted::Change,
         };
@@ -85,13 +88,13 @@ pub(super) fn draw(steps: usize, tests: usize, visible: usize, rng: &mut impl Rn
                 Wanted::PlainPrint => unseen.iter().all(shows),
             }
             .then_some(())?;
-            let statement = step.statement()?;
+            let statement = step.statement().filter(|statement| statements.last() != Some(statement))?;
             let next = draft.after(&statement, wanted)?;
             Some((step, statement, next))
         })?;
         draft = next;
         changes_left = if wanted == Wanted::Change { changes_left - 1 } else { rng.random_range(1..=3) };
-        words.push(step.words(rng));
+        words.push(step.words(config.wordings, rng));
         statements.push(statement);
     }
     Some(Drawn { words, statements, inputs, outputs: draft.outputs })
@@ -101,27 +104,23 @@ impl Draft {
     /// The draft with `statement` added, if the program may go on so.
     fn after(&self, statement: &Statement, wanted: Wanted) -> Option<Self> {
         let mut states = self.states.clone();
-        let mut printed = Vec::with_capacity(states.len());
-        for state in &mut states {
-            let mut output = String::new();
-            run_step(state, statement, &mut output).ok()?;
-            printed.push(output);
-            state.iter().all(|(_, value)| is_small(value)).then_some(())?;
-        }
-        let idle = |test: usize| printed[test].is_empty() && states[test] == self.states[test];
-        // A condition that always holds would be a line without effect.
-        let conditional = matches!(statement, Statement::Compound(..));
-        if conditional && wanted == Wanted::Change && !self.groups().all(|mut tests| tests.any(idle)) {
-            return None;
-        }
-        let without_it = self.states.iter().cloned().map(Shadow::Alike).collect();
-        let mut pending = Vec::with_capacity(self.pending.len() + 1);
-        for (line, shadows) in self.pending.iter().chain([&without_it]).enumerate() {
-            let is_new = line == self.pending.len();
-            let mut shadows = shadows.clone();
-            for (test, shadow) in shadows.iter_mut().enumerate() {
-                shadow.step((!is_new).then_some(statement), &printed[test]);
+        let mut printed = vec![String::new(); states.len()];
+        for (state, printed) in states.iter_mut().zip(&mut printed) {
+            run_step(state, Some(statement), printed).ok()?;
+            if !state.iter().all(|(_, value)| is_small(value)) {
+                return None;
             }
+        }
+        let old = self.pending.iter().map(|shadows| {
+            let step = |(shadow, expected): (&Shadow, &String)| shadow.after(statement, expected);
+            shadows.iter().zip(&printed).map(step).collect::<Vec<_>>()
+        });
+        let new = changed(statement).into_iter().map(|changed| {
+            let part = |(state, expected): (&State, &String)| Shadow::part(state, changed.as_ref(), expected);
+            self.states.iter().zip(&printed).map(part).collect()
+        });
+        let mut pending = Vec::with_capacity(self.pending.len() + 2);
+        for shadows in old.chain(new) {
             let vanished = |test: usize| match &shadows[test] {
                 Shadow::Alike(state) => *state == states[test],
                 Shadow::Revealed => false,
@@ -137,12 +136,11 @@ impl Draft {
         }
         let next = Self { states, outputs: vec![], pending, visible: self.visible };
         let goes_on = match wanted {
-            Wanted::Change => next.pending.len() <= MOST_PENDING && next.unseen().len() <= 2,
-            Wanted::Print => next.pending.len() <= self.pending.len().saturating_sub(1),
+            Wanted::Change => next.pending.len() <= MOST_PENDING && next.unseen().len() <= MOST_UNSEEN,
+            Wanted::Print => next.pending.len() < self.pending.len().max(1),
             Wanted::PlainPrint => next.pending.is_empty(),
         };
-        let outputs =
-            || self.outputs.iter().zip(&printed).map(|(before, now)| format!("{before}{now}")).collect();
+        let outputs = || self.outputs.iter().zip(&printed).map(|(old, new)| format!("{old}{new}")).collect();
         goes_on.then(|| Self { outputs: outputs(), ..next })
     }
 
@@ -165,26 +163,42 @@ impl Draft {
 }
 
 impl Shadow {
-    /// Runs `statement` (nothing, for the line that this shadow leaves out) and compares what it prints
-    /// with what the program printed.
-    fn step(&mut self, statement: Option<&Statement>, expected: &str) {
-        let Self::Alike(state) = self else { return };
-        let mut printed = String::new();
-        let ran = statement.map_or(Ok(()), |statement| run_step(state, statement, &mut printed));
-        let is_prefix = printed.starts_with(expected) || expected.starts_with(&printed);
-        if ran.is_err() {
-            *self = Self::Revealed;
-        } else if printed != expected {
-            // Where the line left out is this print itself, all else stays alike and one print is
-            // missing for good.
-            *self = if is_prefix && statement.is_some() { Self::Unclear } else { Self::Revealed };
+    /// The shadow that runs `changed` (nothing, where the line is left out) from `state` where the
+    /// program printed `expected`.
+    fn part(state: &State, changed: Option<&Statement>, expected: &str) -> Self {
+        let (mut state, mut printed) = (state.clone(), String::new());
+        match run_step(&mut state, changed, &mut printed) {
+            // What only prints leaves the state alike, so a print too few or too many is so for good.
+            Ok(()) if printed == expected => Self::Alike(state),
+            _ => Self::Revealed,
+        }
+    }
+
+    /// The shadow after `statement`, where the program printed `expected`.
+    fn after(&self, statement: &Statement, expected: &str) -> Self {
+        let Self::Alike(state) = self else { return self.clone() };
+        let (mut state, mut printed) = (state.clone(), String::new());
+        match run_step(&mut state, Some(statement), &mut printed) {
+            Ok(()) if printed == expected => Self::Alike(state),
+            Ok(()) if printed.starts_with(expected) || expected.starts_with(&printed) => Self::Unclear,
+            _ => Self::Revealed,
         }
     }
 }
 
+/// What could stand in a statement's place and must print something else in the end: nothing, and the
+/// body of an `if` without its condition.
+fn changed(statement: &Statement) -> Vec<Option<Statement>> {
+    let mut changed = vec![None];
+    if let Statement::Compound(Header::If(_), body) = statement {
+        changed.extend(body.iter().map(|simple| Some(Statement::Simple(simple.clone()))));
+    }
+    changed
+}
+
 /// Runs one step. No step reads the loop variable of another, so it is not kept.
-fn run_step(state: &mut State, statement: &Statement, output: &mut String) -> Result<(), Stop> {
-    state.run(std::slice::from_ref(statement), output)?;
+fn run_step(state: &mut State, statement: Option<&Statement>, output: &mut String) -> Result<(), Stop> {
+    state.run(statement.map_or(&[], std::slice::from_ref), output)?;
     state.unset(LOOP_VARIABLE);
     Ok(())
 }

@@ -88,11 +88,8 @@ impl Step {
     /// Whether it is a loop over the list that its body makes longer.
     pub fn is_endless(&self) -> bool {
         let list = self.operation.slot(b'l');
-        !list.is_empty()
-            && self
-                .header
-                .as_ref()
-                .is_some_and(|header| header.code.starts_with("for") && header.slot(b'l') == list)
+        let loops = |header: &Fragment| header.code.starts_with("for") && header.slot(b'l') == list;
+        !list.is_empty() && self.header.as_ref().is_some_and(loops)
     }
 
     /// Whether the step speaks of the variable called `name`.
@@ -117,18 +114,18 @@ impl Step {
         Program::parse(&code).ok()?.statements().first().cloned()
     }
 
-    /// The step in words, in a wording drawn from those there are.
-    pub fn words(&self, rng: &mut impl Rng) -> String {
+    /// The step in words, in a wording drawn from the first `most` of each phrase.
+    pub fn words(&self, most: usize, rng: &mut impl Rng) -> String {
         let mut words = String::with_capacity(48);
         if let Some(header) = &self.header {
-            header.fill(header.wording(rng), "", &mut words);
+            header.fill(header.wording(most, rng), "", &mut words);
             words.push_str(": ");
         }
         let mut expression = String::new();
         if let Some(fragment) = &self.expression {
-            fragment.fill(fragment.wording(rng), "", &mut expression);
+            fragment.fill(fragment.wording(most, rng), "", &mut expression);
         }
-        self.operation.fill(self.operation.wording(rng), &expression, &mut words);
+        self.operation.fill(self.operation.wording(most, rng), &expression, &mut words);
         words
     }
 }
@@ -156,8 +153,8 @@ impl Fragment {
         fragment
     }
 
-    fn wording(&self, rng: &mut impl Rng) -> &'static str {
-        pick(self.words, rng)
+    fn wording(&self, most: usize, rng: &mut impl Rng) -> &'static str {
+        pick(&self.words[..most.min(self.words.len())], rng)
     }
 
     fn slot(&self, letter: u8) -> &'static str {

@@ -7,6 +7,7 @@ use rand::TryRng;
 
 use super::*;
 use crate::problems::mistakes::mistaken;
+use crate::problems::python::Header;
 use crate::problems::python::cpython;
 use crate::problems::python::parse::{ParseError, Program};
 use crate::problems::python::state::Stop;
@@ -95,20 +96,45 @@ fn comments_are_the_share_asked_for_and_change_nothing() {
     }
 }
 
+/// Whether some test of each group prints something else with `statements`.
+fn is_noticed(problem: &Problem, statements: &[Statement]) -> bool {
+    let noticed = |test: &TestCase| printed(statements, test) != script(test).1;
+    problem.tests.iter().any(noticed) && problem.held_out_tests.iter().any(noticed)
+}
+
 #[test]
 fn without_any_line_the_output_is_another() {
     for problem in splits(6).rl.iter() {
         let statements = Program::parse(program(problem)).unwrap().statements().to_vec();
         for line in 0..statements.len() {
             let mut without = statements.clone();
-            without.remove(line);
-            for tests in [&problem.tests, &problem.held_out_tests] {
-                assert!(tests.iter().all(|test| printed(&statements, test) == script(test).1));
-                let notices = tests.iter().any(|test| printed(&without, test) != script(test).1);
-                assert!(notices, "no test notices that line {line} is missing:\n{}", program(problem));
+            let left_out = without.remove(line);
+            assert!(is_noticed(problem, &without), "no test misses line {line}:\n{}", program(problem));
+            if let Statement::Compound(Header::If(_), body) = left_out {
+                without.insert(line, Statement::Simple(body[0].clone()));
+                assert!(is_noticed(problem, &without), "no test checks line {line}:\n{}", program(problem));
             }
         }
     }
+}
+
+#[test]
+fn most_mistakes_are_noticed() {
+    let mut rng = Seed::root(10).rng();
+    let (mut noticed, mut mistakes) = (0, 0);
+    for problem in splits(10).rl.iter() {
+        for _ in 0..20 {
+            let text = mistaken(program(problem), &mut rng);
+            if let Ok(wrong) = Program::parse(&text)
+                && text != program(problem)
+            {
+                mistakes += 1;
+                noticed += usize::from(is_noticed(problem, wrong.statements()));
+            }
+        }
+    }
+    // The rest are lines that may change places, and numbers like the 5 in `if a > 5` that no input meets.
+    assert!(noticed * 100 > mistakes * 85, "{noticed} of {mistakes} mistakes change some output");
 }
 
 #[test]
@@ -135,6 +161,7 @@ fn values_out_of_range_are_named() {
     let error = |config: Pseudocode| config.splits(Seed::root(1), SIZES).unwrap_err().to_string();
     let default = Pseudocode::default;
     assert_eq!(error(Pseudocode { tests: 0, ..default() }), "`tests` is 0: it must be from 1 to 64");
+    assert_eq!(error(Pseudocode { wordings: 7, ..default() }), "`wordings` is 7: it must be from 1 to 6");
     assert_eq!(
         error(Pseudocode { comment_share: f32::NAN, ..default() }),
         "`comment_share` is NaN: it must be from 0 to 0.3"
@@ -145,6 +172,20 @@ fn values_out_of_range_are_named() {
     assert_eq!(read.rl_steps, StepRange::new(3, 4).unwrap());
     let text = serde_json::to_string(&read).unwrap();
     assert_eq!(serde_json::from_str::<Pseudocode>(&text).unwrap(), read);
+}
+
+#[test]
+fn fewer_wordings_say_the_same_programs_alike() {
+    let kinds = |wordings| {
+        let config = Pseudocode { wordings, ..Pseudocode::default() };
+        let splits = config.splits(Seed::root(11), SIZES).unwrap();
+        let prompts: Vec<_> = splits.rl.iter().map(|problem| problem.prompt.clone()).collect();
+        let words: HashSet<_> = prompts.iter().flat_map(|prompt| prompt.split_whitespace()).collect();
+        (words.contains("increase"), words.contains("add"), words.len())
+    };
+    let (all, one) = (kinds(6), kinds(1));
+    assert!(all.0 && all.1 && !one.0 && one.1, "{all:?} {one:?}");
+    assert!(one.2 < all.2 * 2 / 3, "{} of {} words", one.2, all.2);
 }
 
 /// Draws the same few numbers over and over.

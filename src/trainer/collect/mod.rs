@@ -38,7 +38,9 @@ use crate::verify::VerifierPool;
 const SHARD: usize = 64;
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
-/// Completions of one question sampled at a time.
+/// Completions of one question sampled at a time. With one, none is sampled in vain and the cost does not
+/// depend on the other responses. Up to four change the time by less than 10 %: most completions are
+/// those of prefixes that cannot be recovered, where all K are needed.
 const IN_FLIGHT: usize = 1;
 
 /// A response with its labels.
@@ -106,6 +108,7 @@ impl AddAssign for CollectCost {
 /// If a rollout does not fit `problems` or itself, the splitter fails, the labeler breaks its contract,
 /// more programs cannot be judged than the pool's limit allows, or the model or the tokenizer fails.
 /// A blank response, or one that cannot be judged, is no error: it is among [`Collected::skipped`].
+/// An error gives no labels at all; who wants to keep those before it labels in several calls.
 pub fn collect<A: Arch>(
     policy: &Policy<A>,
     tokenizer: &Tokenizer,
