@@ -121,12 +121,14 @@ fn main() -> Result<()> {
     let mut run = Run::start(&out, &json!({ "example": "quickstart", "seed": seed }), resume)?;
     let setting = prepare(seed)?;
 
+    // ANCHOR: stages
     let sft = fine_tune(&setting, &mut run)?;
     let (baseline, checkpoints) = reinforce_sparsely(&setting, &mut run, &sft)?;
     let data = label(&setting, &mut run, &checkpoints)?;
     let (prm, figures) = train_prm(&setting, &mut run, baseline.critic(), &data)?;
     let example = draw(&setting, &prm, &data)?;
     let guided = reinforce_densely(&setting, &mut run, &sft, prm)?;
+    // ANCHOR_END: stages
 
     let policies =
         [("sft", "SFT", &sft), ("rl", "RL", baseline.policy()), ("rl_prm", "RL + PRM", guided.policy())];
@@ -267,9 +269,11 @@ fn reinforce_densely(
         .problems(setting.rl.clone())
         .splitter(Lines::python())
         .verifier(MontyConfig::default().build()?)
+        // ANCHOR: dense
         .dense_rewards(DenseReward::default())
         .prm(prm)
         .value_init(FromPrm { rescale: true })
+        // ANCHOR_END: dense
         .config(ppo())
         .seed(setting.seed.child("rl"))
         .name("rl_prm")
