@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::error::TrainerError;
 use super::ppo::{Parts, PpoConfig, RewardModel, Trainer};
-use crate::data::{ProblemSet, Seed};
+use crate::data::{Parameters, ProblemSet, Seed};
 use crate::kernels::Device;
-use crate::model::{Arch, Policy, Tokenizer};
+use crate::model::{Arch, ModelError, Policy, ScalarModel, Tokenizer};
 use crate::plugin::{
     CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, ProcessRewardModel, StepSplitter,
-    ValueInit, Verifier,
+    ValueInit, ValueInitError, ValueSources, Verifier,
 };
+use crate::prm::TrainedPrm;
 use crate::reward::DenseReward;
 use crate::verify::{ErrorLimit, VerifierPool};
 
@@ -197,6 +198,42 @@ impl GivenRewards for (Dense, Arc<CheckedPrm>) {
     }
 }
 
+/// What a critic of shape `A` may start from as a copy.
+#[diagnostic::on_unimplemented(
+    message = "a critic of shape `{A}` cannot start from `{Self}`",
+    label = "not a model of shape `{A}`",
+    note = "policy, critic and PRM of one trainer have one shape: train the PRM with the policy's `Arch`"
+)]
+pub trait CriticSource<A: Arch> {
+    /// Trunk and scalar head.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn parameters(&self) -> Result<Parameters, ModelError>;
+}
+
+impl<A: Arch> CriticSource<A> for ScalarModel<A> {
+    fn parameters(&self) -> Result<Parameters, ModelError> {
+        self.parameters()
+    }
+}
+
+impl<A: Arch> CriticSource<A> for TrainedPrm<A> {
+    fn parameters(&self) -> Result<Parameters, ModelError> {
+        let parameters = ProcessRewardModel::parameters(self);
+        Ok(parameters.expect("a trained PRM has a trunk and a head").clone())
+    }
+}
+
+/// Starts from given parameters.
+struct Copied(Parameters);
+
+impl ValueInit for Copied {
+    fn init(&self, _sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
+        Ok(self.0.clone())
+    }
+}
+
 /// Names the fields that stay as they are when one changes its type.
 macro_rules! with {
     ($builder:ident, $field:ident: $value:expr $(, $rest:ident)*) => {
@@ -258,6 +295,18 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         init: impl ValueInit + 'static,
     ) -> TrainerBuilder<A, B, S, V, R, P, CheckedValueInit> {
         with!(self, value_init: CheckedValueInit::new(init), problems, splitter, verifier, rewards, prm)
+    }
+
+    /// The critic starts as a copy of a model of the policy's own shape: a trained PRM, or the critic of
+    /// another training. See [`FromPrm`](crate::value::FromPrm) for the rescaled start.
+    ///
+    /// # Errors
+    /// If the source's device fails.
+    pub fn critic_from(
+        self,
+        source: &impl CriticSource<A>,
+    ) -> Result<TrainerBuilder<A, B, S, V, R, P, CheckedValueInit>, TrainerError> {
+        Ok(self.value_init(Copied(source.parameters()?)))
     }
 
     /// R_RM, for problems that are not code.

@@ -45,8 +45,9 @@ impl Progress {
 
     /// Writes a line above the bars, on standard error; nothing when hidden.
     pub fn line(&self, text: &str) {
+        use std::io::Write;
         // Progress is no reason for a run to stop: what matters goes through `Events`.
-        drop(self.0.println(text));
+        self.0.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
 }
 

@@ -1,0 +1,267 @@
+//! A training named in a config file: the same run as the builder makes, byte for byte.
+//!
+//! ```
+//! use pspo::config::Config;
+//!
+//! let config: Config = r#"
+//!     seed = 7
+//!     [policy]
+//!     arch = "small"
+//!     tokenizer = "tokenizer.json"
+//!     [problems]
+//!     path = "problems.jsonl"
+//!     [splitter]
+//!     type = "lines"
+//!     [verifier]
+//!     type = "answer_match"
+//!     [value_init]
+//!     type = "from_policy"
+//!     [ppo]
+//!     iterations = 10
+//! "#.parse()?;
+//! assert_eq!(config.ppo.iterations, 10);
+//!
+//! let error = "seed = 7\n[ppo.update.objective]\nclip = 1.5".parse::<Config>().unwrap_err();
+//! assert_eq!(
+//!     error.to_string().lines().next().unwrap(),
+//!     "the config is wrong at `ppo.update.objective.clip`: \
+//!      clip range 1.5 is out of bounds: it must be above 0 and below 1",
+//! );
+//! # Ok::<(), pspo::config::ConfigError>(())
+//! ```
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::data::{ProblemError, ProblemSet, Seed};
+use crate::kernels::{Device, KernelError};
+use crate::model::{Arch, ModelError, Policy, Tokenizer, TokenizerError};
+use crate::plugin::{
+    self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
+    SplitterConfig, ValueInitConfig, VerifierConfig,
+};
+use crate::reward::DenseReward;
+use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
+use crate::verify::{ErrorLimit, VerifierPool};
+
+/// A training, as a config file names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The root of all randomness.
+    pub seed: u64,
+    /// `cpu`, or `cuda:0` in a build with the feature `cuda`.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// What events and checkpoints call the training.
+    #[serde(default = "rl")]
+    pub name: String,
+    /// The policy to start from.
+    pub policy: PolicyConfig,
+    /// The problems to train on.
+    pub problems: ProblemsConfig,
+    /// A step splitter by its `type`.
+    pub splitter: serde_json::Value,
+    /// A verifier by its `type`.
+    pub verifier: serde_json::Value,
+    /// When the verifier's errors stop the run.
+    #[serde(default)]
+    pub error_limit: ErrorLimit,
+    /// A process reward model by its `type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prm: Option<serde_json::Value>,
+    /// How the PRM's scores become rewards: sparse rewards alone where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense: Option<DenseReward>,
+    /// The critic's start by its `type`.
+    pub value_init: serde_json::Value,
+    /// All numbers.
+    #[serde(default)]
+    pub ppo: PpoConfig,
+}
+
+/// The policy to start from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// The name of its shape.
+    pub arch: String,
+    /// A `tokenizer.json`.
+    pub tokenizer: PathBuf,
+    /// The token that ends a sequence.
+    #[serde(default = "end")]
+    pub end: String,
+    /// A checkpoint whose tensors `policy` it starts from; random parameters where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// The problems to train on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemsConfig {
+    /// A JSONL file, one problem per line.
+    pub path: PathBuf,
+}
+
+fn cpu() -> String {
+    "cpu".into()
+}
+
+fn rl() -> String {
+    "rl".into()
+}
+
+fn end() -> String {
+    crate::model::tokenizer::END.into()
+}
+
+/// A config that cannot be read, or a training that cannot be made of it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A key or value is wrong.
+    #[error("the config is wrong at `{key}`: {message}")]
+    Key {
+        /// The key, from the top.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The policy's shape is another than the program's.
+    #[error("the config's policy.arch is `{config}`, this program trains `{program}`")]
+    Arch {
+        /// The config's.
+        config: String,
+        /// The program's.
+        program: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A part could not be built.
+    #[error("cannot build the {kind} of the config: {message}")]
+    Part {
+        /// The plugin point.
+        kind: Kind,
+        /// Why.
+        message: String,
+    },
+    /// A plugin's name or config is wrong.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The problems cannot be used.
+    #[error(transparent)]
+    Problems(#[from] ProblemError),
+    /// The tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The device cannot be had.
+    #[error(transparent)]
+    Device(#[from] KernelError),
+    /// The policy cannot be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The trainer cannot be made.
+    #[error(transparent)]
+    Trainer(#[from] Box<TrainerError>),
+}
+
+impl FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let wrong = |key: String, message: &dyn std::fmt::Display| {
+            Err(ConfigError::Key { key, message: message.to_string().trim_end().to_owned() })
+        };
+        let table: toml::Table = match text.parse() {
+            Ok(table) => table,
+            Err(error) => return wrong(".".into(), &error),
+        };
+        serde_path_to_error::deserialize(table)
+            .or_else(|error| wrong(error.path().to_string(), error.inner()))
+    }
+}
+
+impl Config {
+    /// The config in a TOML file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a key or value in it is wrong.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let read = std::fs::read_to_string(path);
+        read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?.parse()
+    }
+
+    /// The parts of the training, for a policy of shape `A`.
+    ///
+    /// # Errors
+    /// If the config names another shape, a file or a plugin that is not there, or one that cannot be
+    /// built.
+    pub fn parts<A: Arch>(&self) -> Result<Parts<A>, ConfigError> {
+        if self.policy.arch != A::NAME {
+            return Err(ConfigError::Arch { config: self.policy.arch.clone(), program: A::NAME });
+        }
+        let device = Device::named(&self.device)?;
+        let seed = Seed::root(self.seed);
+        let policy = match &self.policy.checkpoint {
+            Some(path) => Policy::new(&device, Checkpoint::load(path)?.group("policy")?)?,
+            None => Policy::random(&device, seed.child("policy"))?,
+        };
+        let path = &self.problems.path;
+        let file = File::open(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let prm = match &self.prm {
+            Some(table) => {
+                let prm: Box<dyn PrmConfig> = plugin::build(Kind::ProcessRewardModel, table.clone())?;
+                Some(Arc::new(CheckedPrm::new(part(Kind::ProcessRewardModel, prm.build())?)))
+            }
+            None => None,
+        };
+        let splitter: Box<dyn SplitterConfig> = plugin::build(Kind::StepSplitter, self.splitter.clone())?;
+        let verifier: Box<dyn VerifierConfig> = plugin::build(Kind::Verifier, self.verifier.clone())?;
+        let value_init: Box<dyn ValueInitConfig> = plugin::build(Kind::ValueInit, self.value_init.clone())?;
+        let verifier = CheckedVerifier::new(part(Kind::Verifier, verifier.build())?);
+        Ok(Parts {
+            policy,
+            tokenizer: Tokenizer::from_file(&self.policy.tokenizer, &self.policy.end)?,
+            problems: ProblemSet::read_jsonl(BufReader::new(file))?,
+            splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),
+            verifier: VerifierPool::new(verifier, self.error_limit),
+            prm,
+            dense: self.dense,
+            reward_model: None,
+            value_init: CheckedValueInit::new(part(Kind::ValueInit, value_init.build())?),
+            config: self.ppo.clone(),
+            seed: seed.child(&self.name),
+            name: self.name.clone(),
+            device,
+        })
+    }
+
+    /// The trainer, for a policy of shape `A`.
+    ///
+    /// # Errors
+    /// Those of [`Config::parts`] and of [`Trainer::from_parts`].
+    pub fn build<A: Arch>(&self) -> Result<Trainer<A>, ConfigError> {
+        Trainer::from_parts(self.parts()?).map_err(|error| Box::new(error).into())
+    }
+}
+
+fn part<T>(kind: Kind, built: Result<T, impl std::fmt::Display>) -> Result<T, ConfigError> {
+    built.map_err(|error| ConfigError::Part { kind, message: error.to_string() })
+}

@@ -1,0 +1,276 @@
+//! Training as a whole: PPO learns what it is rewarded for, a restored run goes on to the same bytes, and
+//! the number of threads changes nothing.
+
+use pspo::data::numbers::LearningRate;
+use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
+use pspo::kernels::Device;
+use pspo::model::{Policy, Tokenizer};
+use pspo::plugin::{
+    Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict, Verifier, VerifyError, verifier_fn,
+};
+use pspo::reward::DenseReward;
+use pspo::sft::{Sft, SftConfig};
+use pspo::steps::Lines;
+use pspo::trainer::events::{Event, Events, Recorder, metrics};
+use pspo::trainer::{PpoConfig, Run, Stage, Trainer, TrainerError};
+use pspo::value::FromPolicy;
+
+pspo::arch! {
+    struct Tiny {
+        name: "tiny", vocabulary: 280, width: 32, layers: 1, heads: 2, kv_heads: 1, head_size: 16, hidden: 48,
+        positions: 64,
+    }
+}
+
+fn problem(id: usize, task: Task) -> Problem {
+    let tests = vec![TestCase::Assert { code: "x".into() }];
+    Problem {
+        id: format!("p{id}"),
+        prompt: format!("say {}:", ["one", "two", "three"][id % 3]),
+        task,
+        tests,
+        held_out_tests: vec![],
+        solution: None,
+        metadata: Default::default(),
+    }
+}
+
+fn problems() -> ProblemSet {
+    ProblemSet::new((0..6).map(|id| problem(id, Task::Code))).unwrap()
+}
+
+/// Passes a program whose first line is `x`.
+fn verifier() -> impl Verifier {
+    verifier_fn(|submission: Submission<'_>| {
+        let passes = submission.program.lines().next() == Some("x");
+        Ok(Verdict {
+            outcome: if passes { Outcome::Pass } else { Outcome::Wrong },
+            passed: usize::from(passes),
+            total: 1,
+            detail: String::new(),
+            seconds: 0.0,
+        })
+    })
+}
+
+/// A policy that answers with one of four letters on each of two lines, each about as often.
+fn start() -> (Policy<Tiny>, Tokenizer) {
+    let prompts: Vec<String> = problems().iter().map(|problem| problem.prompt.clone()).collect();
+    let tokenizer = Tokenizer::train(prompts.iter(), 280).unwrap();
+    let letters = ["a", "b", "x", "y"];
+    let examples = (0..192).map(|i| {
+        let response = format!("{}\n{}\n", letters[i % 4], letters[i / 4 % 4]);
+        tokenizer.example(&prompts[i % 3], &response).unwrap()
+    });
+    let config = SftConfig {
+        steps: 60,
+        batch: 32.try_into().unwrap(),
+        learning_rate: LearningRate::new(1e-2),
+        warmup: 5,
+        ..SftConfig::default()
+    };
+    let policy = Policy::random(&Device::cpu(), Seed::root(1)).unwrap();
+    let mut sft = Sft::new(config, policy, examples.collect(), Seed::root(2)).unwrap();
+    while !sft.is_done() {
+        sft.step().unwrap();
+    }
+    (sft.into_policy(), tokenizer)
+}
+
+fn config(iterations: usize) -> PpoConfig {
+    let mut config = PpoConfig {
+        iterations,
+        prompts: 6.try_into().unwrap(),
+        responses: 8.try_into().unwrap(),
+        ..PpoConfig::default()
+    };
+    config.sampling.max_new_tokens = 8.try_into().unwrap();
+    config.update.policy_learning_rate = LearningRate::new(3e-3);
+    config.update.critic_learning_rate = LearningRate::new(3e-3);
+    config
+}
+
+fn trainer((policy, tokenizer): &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+    pspo::trainer::builder(policy, tokenizer)
+        .problems(problems())
+        .splitter(Lines::python())
+        .verifier(verifier())
+        .sparse_rewards()
+        .value_init(FromPolicy::default())
+        .config(config(iterations))
+        .seed(Seed::root(3))
+        .build()
+        .unwrap()
+}
+
+fn run(mut trainer: Trainer<Tiny>) -> (Vec<Event>, Vec<u32>) {
+    let recorder = Recorder::default();
+    let mut events = Events::default().with(recorder.clone());
+    while trainer.done() < trainer.total() {
+        trainer.advance(&mut events).unwrap();
+    }
+    (recorder.events(), bits(&trainer))
+}
+
+fn bits(trainer: &Trainer<Tiny>) -> Vec<u32> {
+    trainer.policy().parameters().unwrap().values().iter().map(|value| value.to_bits()).collect()
+}
+
+fn pass_rates(events: &[Event]) -> Vec<f64> {
+    events.iter().filter_map(|event| event.metric(metrics::PASS_RATE)).collect()
+}
+
+#[test]
+fn ppo_learns_what_the_tests_reward() {
+    let (events, _) = run(trainer(&start(), 25));
+    let rates = pass_rates(&events);
+    let (first, last) = (rates[0], rates[22..].iter().sum::<f64>() / 3.0);
+    assert!(first < 0.5 && last > 0.9, "{rates:?}");
+    let gap = events.iter().filter_map(|event| event.metric(metrics::SAMPLER_GAP)).fold(0.0, f64::max);
+    assert!(gap < 1e-4, "sampler and trainer differ by {gap}");
+}
+
+fn wrong() -> Verdict {
+    Verdict { outcome: Outcome::Wrong, passed: 0, total: 1, detail: "never right".into(), seconds: 0.0 }
+}
+
+/// Likes lines that say `y`.
+struct LikesY;
+
+impl ProcessRewardModel for LikesY {
+    fn scores(&self, responses: &[PrmInput<'_>]) -> Result<Vec<Vec<f32>>, PrmError> {
+        let score = |line: &str| if line.trim() == "y" { 1.0 } else { -1.0 };
+        Ok(responses
+            .iter()
+            .map(|input| (0..input.steps.len()).map(|step| score(input.steps.text(step))).collect())
+            .collect())
+    }
+}
+
+#[test]
+fn ppo_learns_what_the_prm_rewards_line_by_line() {
+    let (policy, tokenizer) = start();
+    let trainer = pspo::trainer::builder(&policy, &tokenizer)
+        .problems(problems())
+        .splitter(Lines::python())
+        .verifier(verifier_fn(|_| Ok(wrong())))
+        .dense_rewards(DenseReward::default())
+        .prm(LikesY)
+        .value_init(FromPolicy::default())
+        .config(config(25))
+        .seed(Seed::root(3))
+        .build()
+        .unwrap();
+    let (events, _) = run(trainer);
+    let dense: Vec<f64> = events.iter().filter_map(|event| event.metric(metrics::DENSE_REWARD)).collect();
+    assert!(dense[0] < 0.0 && dense[24] > 0.2, "of at most 0.25: {dense:?}");
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let start = start();
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(trainer(&start, 2)))
+    };
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn a_restored_run_goes_on_to_the_same_bytes() {
+    let (start, folder) = (start(), tempfile::tempdir().unwrap());
+    let whole = folder.path().join("whole");
+    let mut uninterrupted = trainer(&start, 4);
+    let config = serde_json::json!({ "seed": 3 });
+    Run::start(&whole, &config, false).unwrap().stage_keeping(&mut uninterrupted, 2).unwrap();
+
+    // Stopped by a verifier that breaks after two iterations, then gone on with a whole one.
+    let cut = folder.path().join("cut");
+    let mut stopped = trainer(&start, 4);
+    let mut first = Run::start(&cut, &config, false).unwrap();
+    let mut killed = Killed { stage: &mut stopped, after: 3 };
+    assert!(first.stage_keeping(&mut killed, 2).is_err());
+    drop(first);
+    assert!(Run::start(&cut, &config, false).is_err(), "a folder with a run is not overwritten");
+    let mut resumed = trainer(&start, 4);
+    Run::start(&cut, &config, true).unwrap().stage_keeping(&mut resumed, 2).unwrap();
+
+    assert_eq!(bits(&resumed), bits(&uninterrupted));
+    let events = |run: &std::path::Path| std::fs::read(run.join("events.jsonl")).unwrap();
+    assert_eq!(events(&cut), events(&whole));
+}
+
+/// A stage whose process dies in the middle of a step.
+struct Killed<'a> {
+    stage: &'a mut Trainer<Tiny>,
+    after: u64,
+}
+
+impl Stage for Killed<'_> {
+    fn name(&self) -> &str {
+        self.stage.name()
+    }
+    fn total(&self) -> u64 {
+        self.stage.total()
+    }
+    fn done(&self) -> u64 {
+        self.stage.done()
+    }
+    fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
+        self.stage.advance(events)?;
+        if self.stage.done() == self.after { Err(TrainerError::RewardModel("killed".into())) } else { Ok(()) }
+    }
+    fn checkpoint(&self) -> Result<pspo::trainer::Checkpoint, TrainerError> {
+        self.stage.checkpoint()
+    }
+    fn restore(&mut self, checkpoint: &pspo::trainer::Checkpoint) -> Result<(), TrainerError> {
+        self.stage.restore(checkpoint)
+    }
+}
+
+#[test]
+fn a_mixed_batch_takes_each_prompt_s_own_reward() {
+    let (policy, tokenizer) = start();
+    let mixed =
+        ProblemSet::new((0..6).map(|id| problem(id, if id % 2 == 0 { Task::Code } else { Task::Chat })))
+            .unwrap();
+    let builder = || {
+        pspo::trainer::builder(&policy, &tokenizer)
+            .problems(mixed.clone())
+            .splitter(Lines::python())
+            .verifier(verifier())
+            .sparse_rewards()
+            .value_init(FromPolicy::default())
+            .config(config(1))
+    };
+    let error = builder().build().err().unwrap();
+    assert!(error.to_string().starts_with("problem `p1` is no code problem"), "{error}");
+    let trainer = builder().reward_model(Box::new(|rows| Ok(vec![0.25; rows.len()]))).build().unwrap();
+    let (events, _) = run(trainer);
+    let (reward, rate) = (events[0].metric(metrics::REWARD).unwrap(), pass_rates(&events)[0]);
+    assert!((reward - (0.125 + 0.5 * rate)).abs() < 1e-6, "reward {reward} at pass rate {rate}");
+}
+
+#[test]
+fn a_verifier_that_cannot_judge_masks_and_then_stops_the_run() {
+    let (policy, tokenizer) = start();
+    let broken = verifier_fn(|_| Err(VerifyError::Failed("no interpreter".into())));
+    let mut trainer = pspo::trainer::builder(&policy, &tokenizer)
+        .problems(problems())
+        .splitter(Lines::python())
+        .verifier(broken)
+        .error_limit(pspo::verify::ErrorLimit {
+            window: 100.try_into().unwrap(),
+            share: 0.5.try_into().unwrap(),
+        })
+        .sparse_rewards()
+        .value_init(FromPolicy::default())
+        .config(config(10))
+        .build()
+        .unwrap();
+    let before = bits(&trainer);
+    let mut events = Events::default();
+    let error = (0..10).find_map(|_| trainer.advance(&mut events).err()).expect("the run stops");
+    assert!(error.to_string().contains("no interpreter"), "{error}");
+    assert_eq!(bits(&trainer), before, "nothing was learned from what could not be judged");
+}
