@@ -55,8 +55,8 @@ impl Dims {
     /// If they do not: the message names the sizes.
     pub const fn checked(self) -> Self {
         assert!(self.heads * self.head_size == self.width, "heads * head_size must equal width");
-        assert!(self.kv_heads > 0 && self.heads % self.kv_heads == 0, "kv_heads must divide heads");
-        assert!(self.head_size % 2 == 0, "head_size must be even: rotary positions turn pairs");
+        assert!(self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads), "kv_heads must divide heads");
+        assert!(self.head_size.is_multiple_of(2), "head_size must be even: rotary positions turn pairs");
         assert!(self.layers > 0 && self.vocabulary > 0 && self.hidden > 0, "no size may be 0");
         assert!(self.positions > 1, "positions must be at least 2");
         assert!(

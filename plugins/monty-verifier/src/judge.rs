@@ -147,12 +147,11 @@ fn run<'a>(
     })
 }
 
+/// What a run gave, what it printed, and the limit that stopped it.
+type Ran = (Result<MontyObject, MontyException>, String, Option<Stopped>);
+
 /// Runs the program until no other program's memory alarm has disturbed it.
-fn run_alone(
-    run: &MontyRun,
-    inputs: &[MontyObject],
-    config: &MontyConfig,
-) -> Result<(Result<MontyObject, MontyException>, String, Option<Stopped>), VerifyError> {
+fn run_alone(run: &MontyRun, inputs: &[MontyObject], config: &MontyConfig) -> Result<Ran, VerifyError> {
     const ATTEMPTS: usize = 100;
     for _ in 0..ATTEMPTS {
         let limits = ResourceLimits::default()

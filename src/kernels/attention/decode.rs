@@ -52,9 +52,9 @@ pub(crate) fn decode(
                         }
                         c += 4;
                     }
-                    for c in c..size {
+                    for (c, &q) in q.iter().enumerate().skip(c) {
                         for (s, &k) in scores.iter_mut().zip(key(c)) {
-                            *s += q[c] * k;
+                            *s += q * k;
                         }
                     }
                     start += segment.len;
