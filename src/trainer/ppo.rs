@@ -83,7 +83,7 @@ impl Default for PpoConfig {
 /// R_RM, for prompts that are not code: a number for each prompt with its response.
 pub type RewardModel = Box<dyn Fn(&[&Sequence]) -> Result<Vec<f32>, TrainerError> + Send + Sync>;
 
-/// What a trainer is made of. [`Trainer::builder`](super::builder) makes these with types that do not
+/// What a trainer is made of. [`builder`](super::builder()) makes these with types that do not
 /// let one forget a part; a program that chooses parts at run time fills them in itself.
 pub struct Parts<A: Arch> {
     /// Where the critic's parameters live, and its kernels run.

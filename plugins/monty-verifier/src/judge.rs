@@ -147,7 +147,7 @@ fn run<'a>(
     })
 }
 
-/// What a run gave, what it printed, and the limit that stopped it.
+/// What the interpreter says, what the program printed, and what stopped it, if something did.
 type Ran = (Result<MontyObject, MontyException>, String, Option<Stopped>);
 
 /// Runs the program until no other program's memory alarm has disturbed it.
