@@ -173,6 +173,7 @@ fn prepare(seed: u64) -> Result<Setting> {
     let problems = Pseudocode {
         sft_steps: StepRange::new(2, 8)?,
         rl_steps: StepRange::new(2, 10)?,
+        wordings: 3,
         held_out_steps: StepRange::new(2, 16)?,
         ..Pseudocode::default()
     };
@@ -218,7 +219,7 @@ fn fine_tune(setting: &Setting, run: &mut Run) -> Result<Policy<Tiny>> {
 /// The same numbers for both trainings.
 fn ppo() -> PpoConfig {
     const BETA: KlCoefficient = KlCoefficient::new(0.01);
-    const POLICY: LearningRate = LearningRate::new(2e-4);
+    const POLICY: LearningRate = LearningRate::new(4e-4);
     const CRITIC: LearningRate = LearningRate::new(1e-3);
     PpoConfig {
         iterations: 16,

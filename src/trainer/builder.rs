@@ -56,6 +56,9 @@ pub struct TrainerBuilder<
     value_init: I,
 }
 
+/// A trainer in the making whose critic has a start.
+pub type WithCritic<A, B, S, V, R, P> = TrainerBuilder<A, B, S, V, R, P, CheckedValueInit>;
+
 struct Base<A: Arch> {
     device: Device,
     policy: Policy<A>,
@@ -305,7 +308,7 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
     pub fn critic_from(
         self,
         source: &impl CriticSource<A>,
-    ) -> Result<TrainerBuilder<A, B, S, V, R, P, CheckedValueInit>, TrainerError> {
+    ) -> Result<WithCritic<A, B, S, V, R, P>, TrainerError> {
         Ok(self.value_init(Copied(source.parameters()?)))
     }
 
