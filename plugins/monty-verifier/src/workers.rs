@@ -21,7 +21,7 @@ use crate::meter::Alarm;
 
 /// Bytes of address space for a worker's stack; only what is used takes memory. The interpreter bounds
 /// how deep it calls itself, to less than this by far.
-const STACK_BYTES: usize = 64 << 20;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// Time beyond a test's own limit after which its thread is given up.
 const GRACE: Duration = Duration::from_millis(400);
