@@ -37,8 +37,8 @@ pub struct MontyConfig {
 impl Default for MontyConfig {
     fn default() -> Self {
         Self {
-            seconds: 1.0,
-            steps: 10_000_000,
+            seconds: 2.0,
+            steps: 20_000_000,
             memory_bytes: 64 << 20,
             recursion: 1000,
             output_bytes: 64 << 10,
@@ -53,8 +53,8 @@ pspo::card! {
     summary: "Runs Python programs in the embedded interpreter monty, in process; a subset of Python.",
     example: r#"
 type = "monty"
-seconds = 1.0
-steps = 10_000_000
+seconds = 2.0
+steps = 20_000_000
 memory_bytes = 67_108_864
 recursion = 1000
 output_bytes = 65_536

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+mod dialect;
 mod failure;
 mod judge;
 mod meter;

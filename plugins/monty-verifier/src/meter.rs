@@ -21,7 +21,7 @@ use monty_types::{BASELINE_MEMORY, LIVE_MEMORY};
 /// With the feature `global-allocator`, which is on by default, it is installed already. A program with
 /// an allocator of its own turns the feature off and wraps that one:
 ///
-/// ```ignore
+/// ```text
 /// #[global_allocator]
 /// static ALLOCATOR: MeteredAllocator<MyAllocator> = MeteredAllocator::new(MyAllocator);
 /// ```

@@ -42,7 +42,7 @@ pub(crate) fn into_python(value: &Value) -> Result<MontyObject, VerifyError> {
 pub(crate) fn is_expected(expected: &Value, got: &MontyObject) -> Result<bool, VerifyError> {
     match into_json(got) {
         Ok(got) => Ok(same_value(expected, &got)),
-        Err(NotJson::BigInteger) if has_huge_float(expected) => Err(VerifyError::Unsupported(format!(
+        Err(NotJson::BigInteger) if any_number(expected, &is_huge) => Err(VerifyError::Unsupported(format!(
             "the expected value {expected}: integers there must fit 64 bits"
         ))),
         Err(_) => Ok(false),
@@ -79,13 +79,19 @@ fn into_json(object: &MontyObject) -> Result<Value, NotJson> {
     })
 }
 
-fn has_huge_float(value: &Value) -> bool {
+/// Whether `value` is such a number or has one inside.
+pub(crate) fn any_number(value: &Value, is_such: &dyn Fn(&Number) -> bool) -> bool {
     match value {
-        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|f| f.abs() >= 2f64.powi(63)),
-        Value::Array(values) => values.iter().any(has_huge_float),
-        Value::Object(pairs) => pairs.values().any(has_huge_float),
+        Value::Number(number) => is_such(number),
+        Value::Array(values) => values.iter().any(|value| any_number(value, is_such)),
+        Value::Object(pairs) => pairs.values().any(|value| any_number(value, is_such)),
         _ => false,
     }
+}
+
+/// Whether `number` may have been an integer that was too large to be read as one.
+fn is_huge(number: &Number) -> bool {
+    number.is_f64() && number.as_f64().is_some_and(|float| float.abs() >= 2f64.powi(63))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::meter::Alarm;
 
 /// Bytes of address space for a worker's stack; only what is used takes memory. The interpreter bounds
 /// how deep it calls itself, to less than this by far.
-const STACK_BYTES: usize = 64 << 20;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// Time beyond a test's own limit after which its thread is given up.
 const GRACE: Duration = Duration::from_millis(400);
@@ -35,11 +35,16 @@ pub(crate) struct Job {
     pub tests: Vec<TestCase>,
 }
 
+/// What a worker does: [`judge`], or less in a test.
+type Judge = fn(&str, &[TestCase], &MontyConfig, &dyn Fn()) -> Result<Verdict, VerifyError>;
+
 /// Idle threads; one is started whenever none is idle, so there are as many as callers at a time.
 pub(crate) struct Workers {
     config: Arc<MontyConfig>,
+    judge: Judge,
     idle: Mutex<Vec<Worker>>,
     left_behind: Arc<AtomicUsize>,
+    most_left_behind: usize,
 }
 
 struct Worker {
@@ -74,21 +79,26 @@ impl Clock {
 
 impl Workers {
     pub fn new(config: MontyConfig) -> Self {
-        let left_behind = Arc::new(AtomicUsize::new(0));
-        Self { config: Arc::new(config), idle: Mutex::default(), left_behind }
+        Self {
+            config: Arc::new(config),
+            judge,
+            idle: Mutex::default(),
+            left_behind: Arc::default(),
+            most_left_behind: LEFT_BEHIND,
+        }
     }
 
     /// Judges a program on an idle thread and waits for the verdict.
     pub fn judge(&self, job: Job) -> Result<Verdict, VerifyError> {
-        if self.left_behind.load(Ordering::SeqCst) >= LEFT_BEHIND {
-            return Err(VerifyError::Failed(format!(
-                "{LEFT_BEHIND} earlier programs still run, long after their time limit"
-            )));
+        let left_behind = self.left_behind.load(Ordering::SeqCst);
+        if left_behind >= self.most_left_behind {
+            let failed = format!("{left_behind} earlier programs still run, long after their time limit");
+            return Err(VerifyError::Failed(failed));
         }
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let worker = match idle {
             Some(worker) => worker,
-            None => Worker::start(Arc::clone(&self.config))?,
+            None => Worker::start(Arc::clone(&self.config), self.judge)?,
         };
         let total = job.tests.len();
         let begin = Instant::now();
@@ -136,7 +146,7 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(config: Arc<MontyConfig>) -> Result<Self, VerifyError> {
+    fn start(config: Arc<MontyConfig>, judge: Judge) -> Result<Self, VerifyError> {
         let (jobs, to_do) = channel::<Job>();
         let (answer, answers) = channel();
         let (send_alarm, alarm) = channel();
@@ -174,4 +184,59 @@ impl Worker {
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(program: &str) -> Job {
+        Job { program: program.into(), tests: vec![TestCase::Assert { code: String::new() }] }
+    }
+
+    /// Passes; panics on `panic`, and on `slow` goes on for two seconds, whatever the limit.
+    fn quick(
+        program: &str,
+        tests: &[TestCase],
+        _: &MontyConfig,
+        _: &dyn Fn(),
+    ) -> Result<Verdict, VerifyError> {
+        match program {
+            "panic" => panic!("as asked"),
+            "slow" => thread::sleep(Duration::from_secs(2)),
+            _ => {}
+        }
+        let total = tests.len();
+        Ok(Verdict { outcome: Outcome::Pass, passed: total, total, detail: String::new(), seconds: 0.0 })
+    }
+
+    fn workers(most_left_behind: usize) -> Workers {
+        let config = MontyConfig { seconds: 0.01, ..MontyConfig::default() };
+        Workers { judge: quick, most_left_behind, ..Workers::new(config) }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_next_program_gets_another_thread() {
+        let workers = workers(1);
+        let error = workers.judge(job("panic")).unwrap_err();
+        assert_eq!(error.to_string(), "the verifier failed: the interpreter panicked: as asked");
+        assert!(workers.judge(job("")).unwrap().passes());
+        assert_eq!(workers.idle.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_thread_that_does_not_come_back_is_left_behind_until_it_does() {
+        let workers = workers(1);
+        let begin = Instant::now();
+        assert_eq!(workers.judge(job("slow")).unwrap().outcome, Outcome::Timeout);
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        let error = workers.judge(job("")).unwrap_err();
+        assert!(error.to_string().contains("1 earlier programs still run"), "{error}");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while workers.left_behind.load(Ordering::SeqCst) > 0 {
+            assert!(Instant::now() < deadline, "it was never noticed that the thread ended");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(workers.judge(job("")).unwrap().passes());
+    }
 }

@@ -1,6 +1,8 @@
 //! Problems for the tests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod programs;
+
 use pspo::data::Problem;
 use pspo_monty_verifier::{MontyConfig, MontyVerifier};
 use serde_json::{Value, json};
