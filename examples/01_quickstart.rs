@@ -27,7 +27,7 @@ use pspo::plugin::{
     CheckedLabeler, CheckedSplitter, CheckedVerifier, PrmInput, ProcessRewardModel, VerifierConfig,
 };
 use pspo::ppo::UpdateConfig;
-use pspo::prm::{Objective, PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
+use pspo::prm::{PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
 use pspo::problems::{Pseudocode, Sizes, StepRange};
 use pspo::report::{AnnotatedLine, AnnotatedResponse, Chart, Report, Series, Table};
 use pspo::reward::DenseReward;
@@ -108,12 +108,22 @@ struct LabeledExample {
     example: PrmExample,
 }
 
-/// How the PRM does on responses that it did not learn from.
+/// How the PRM does on responses that it did not learn from; a figure that they do not allow is absent,
+/// as the F1 is where none of them has an error.
 #[derive(Serialize, Deserialize)]
 struct PrmFigures {
-    accuracy: f64,
-    first_error_f1: f64,
-    auroc: f64,
+    accuracy: Option<f64>,
+    first_error_f1: Option<f64>,
+    auroc: Option<f64>,
+}
+
+impl std::fmt::Display for PrmFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let figure = |value: Option<f64>| value.map_or("not defined".into(), |value| format!("{value:.3}"));
+        let Self { accuracy, first_error_f1, auroc } = *self;
+        write!(f, "accuracy {}, first-error F1 {}, ", figure(accuracy), figure(first_error_f1))?;
+        write!(f, "AUROC {}", figure(auroc))
+    }
 }
 
 fn main() -> Result<()> {
@@ -376,12 +386,11 @@ fn train_prm(
     let (scores, labels) = judged.lines();
     let (predicted, labelled) = judged.first_errors(0.0);
     let figures = PrmFigures {
-        accuracy: label_accuracy(&scores, &labels)?,
-        first_error_f1: first_error(&predicted, &labelled)?.f1,
-        auroc: auroc(&scores, &labels)?,
+        accuracy: label_accuracy(&scores, &labels).ok(),
+        first_error_f1: first_error(&predicted, &labelled).ok().map(|found| found.f1),
+        auroc: auroc(&scores, &labels).ok(),
     };
-    let PrmFigures { accuracy, first_error_f1, auroc } = &figures;
-    run.line(&format!("PRM: accuracy {accuracy:.3}, first-error F1 {first_error_f1:.3}, AUROC {auroc:.3}"));
+    run.line(&format!("PRM on held-out responses: {figures}"));
     Ok((prm, figures))
 }
 
@@ -490,16 +499,7 @@ fn report(
             loss,
         ],
         responses: example.into_iter().collect(),
-        notes: vec![
-            format!("Labels: {counts}."),
-            format!(
-                "PRM on held-out responses: label accuracy {:.3}, first-error F1 {:.3}, AUROC {:.3} ({}).",
-                prm.accuracy,
-                prm.first_error_f1,
-                prm.auroc,
-                serde_json::to_string(&Objective::Mse)?
-            ),
-        ],
+        notes: vec![format!("Labels: {counts}."), format!("PRM on held-out responses: {prm}.")],
     })
 }
 
