@@ -6,6 +6,7 @@ mod failure;
 mod judge;
 mod meter;
 mod output;
+mod program;
 mod value;
 mod verifier;
 mod workers;

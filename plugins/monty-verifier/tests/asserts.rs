@@ -69,6 +69,8 @@ fn what_could_fool_an_assertion_is_not_judged() {
         ("assert isinstance(f(), int)", "from math import gcd as isinstance\ndef f(): return ''"),
         ("assert abs(f() - 1) < 0.1", "def f():\n    global abs\n    abs = min\n    return 0"),
         ("assert f() == [1", "def f(): return [1]"),
+        // CPython stops at the first.
+        ("assert any(1 // x for x in f())", "def f(): return [1, 0]"),
         ("import re\nassert re.match('a', f())", "def f(): return 'a'"),
     ] {
         let judged = judge(code, program);

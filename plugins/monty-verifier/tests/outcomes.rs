@@ -103,7 +103,6 @@ fn every_limit_has_its_outcome() {
     for (program, expected) in [
         ("print(1)", Outcome::Pass),
         ("while True:\n    pass", Outcome::Timeout),
-        ("x = 0\nwhile True:\n    x = sorted(range(100), key=lambda i: -i)", Outcome::Timeout),
         ("s = 'a'\nxs = []\nwhile True:\n    s = s + 'a'\n    xs.append(s)", Outcome::Memory),
         ("xs = [0]\nwhile True:\n    xs = xs + xs", Outcome::Memory),
         ("xs = list(range(10 ** 9))", Outcome::Memory),
@@ -136,7 +135,8 @@ fn the_clock_stops_what_takes_no_steps_to_speak_of() {
     let config = || MontyConfig { seconds: 0.05, steps: u64::MAX, ..MontyConfig::default() };
     for program in [
         "while True:\n    pass",
-        "for x in sorted(range(10 ** 6), key=lambda i: -i):\n    x = max(range(10 ** 6))",
+        "while True:\n    x = sorted(range(100), key=lambda i: -i)",
+        "x = max(range(10 ** 12))",
     ] {
         let verdict = judge(config(), tests(), program).unwrap();
         assert_eq!(verdict.outcome, Outcome::Timeout, "{verdict:?}");

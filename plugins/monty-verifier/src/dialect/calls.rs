@@ -3,7 +3,7 @@
 use ruff_python_ast::{Expr, ExprAttribute, ExprCall};
 
 use super::bindings::SET_MAKERS;
-use super::mutations::LAZY;
+use super::mutations::{CHANGING, LAZY};
 use super::names;
 use super::place::Place;
 use super::walk::{Checked, Walk, differs};
@@ -21,9 +21,13 @@ impl<'a> Walk<'a> {
             Expr::Name(name) if LAZY.contains(&name.id.as_str()) => self.lazy(&name.id, call, place),
             Expr::Name(name) if self.bindings.is_builtin(&name.id) => self.builtin(&name.id, call, place),
             Expr::Name(name) if self.takers.contains(name.id.as_str()) => self.arguments(call, Place::Taken),
-            Expr::Name(_) => self.arguments(call, Place::Anywhere),
+            Expr::Name(_) => {
+                self.eager_calls |= self.in_eager > 0;
+                self.arguments(call, Place::Anywhere)
+            }
             Expr::Attribute(method) => self.method(method, call),
             other => {
+                self.eager_calls |= self.in_eager > 0;
                 self.expression(other, Place::Anywhere)?;
                 self.arguments(call, Place::Anywhere)
             }
@@ -83,7 +87,14 @@ impl<'a> Walk<'a> {
                 return self.expression(&arguments.args[0], Place::Asked);
             }
             "type" if !one => return differs("`type` with more than one argument"),
-            "print" | "type" => Place::Anywhere,
+            "print" => {
+                self.note_effect();
+                if self.in_eager > 0 {
+                    return differs("`print` among elements computed early");
+                }
+                Place::Anywhere
+            }
+            "type" => Place::Anywhere,
             "round" | "divmod" => {
                 if name == "divmod" || !one {
                     self.wrong_for_floats = Some("`divmod`, or `round` to digits,");
@@ -104,6 +115,12 @@ impl<'a> Walk<'a> {
 
     fn method(&mut self, method: &'a ExprAttribute, call: &'a ExprCall) -> Checked {
         let name = method.attr.as_str();
+        if CHANGING.contains(&name) {
+            self.note_effect();
+            if self.in_eager > 0 {
+                return differs(format!("`{name}` among elements computed early"));
+            }
+        }
         if self.bindings.is_set(&method.value) {
             if matches!(name, "pop") || !names::has_attribute("set", name).unwrap_or(false) {
                 return differs(format!("`{name}` of a set"));

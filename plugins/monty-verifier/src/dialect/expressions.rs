@@ -63,8 +63,12 @@ impl<'a> Walk<'a> {
                 if !place.takes_lazy() {
                     return differs("a generator expression that is kept");
                 }
-                self.facts.eager |= place.shows_eagerness();
-                self.comprehension(&comp.generators, place, &[&comp.elt])
+                let eager = usize::from(place.shows_eagerness());
+                self.facts.eager |= eager > 0;
+                self.in_eager += eager;
+                let checked = self.comprehension(&comp.generators, place, &[&comp.elt]);
+                self.in_eager -= eager;
+                checked
             }
             Expr::Dict(dict) => dict.items.iter().try_for_each(|item| {
                 item.key.iter().try_for_each(|key| self.expression(key, Place::Anywhere))?;
@@ -87,7 +91,7 @@ impl<'a> Walk<'a> {
                 FStringPart::FString(string) => self.interpolations(string.elements.iter()),
             }),
             Expr::Named(named) if self.in_comprehension == 0 => {
-                self.loop_target(&named.target)?;
+                self.target(&named.target)?;
                 self.expression(&named.value, Place::Named)
             }
             Expr::NumberLiteral(literal) => {
@@ -195,7 +199,7 @@ impl<'a> Walk<'a> {
             if generator.is_async {
                 return differs("`async`");
             }
-            self.loop_target(&generator.target)?;
+            self.target(&generator.target)?;
             self.expression(&generator.iter, iterated)?;
             self.each_ref(generator.ifs.iter(), Place::Asked)?;
         }

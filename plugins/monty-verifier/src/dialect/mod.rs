@@ -9,6 +9,7 @@
 
 mod bindings;
 mod calls;
+mod definitions;
 mod expressions;
 mod mutations;
 mod names;

@@ -11,7 +11,8 @@ use ruff_python_ast::{Expr, Stmt, StmtFor};
 /// The builtins whose elements monty computes at once.
 pub(super) const LAZY: &[&str] = &["enumerate", "filter", "map", "reversed", "zip"];
 
-const CHANGING: &[&str] = &[
+/// Methods that change their object.
+pub(super) const CHANGING: &[&str] = &[
     "add",
     "append",
     "clear",

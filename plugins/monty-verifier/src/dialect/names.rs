@@ -1,164 +1,31 @@
 //! Tables of names: what CPython has, and what of it monty has with the same meaning.
 
 /// Builtins of CPython 3.10 to 3.14 that are no exceptions, in order.
-const BUILTINS: &[&str] = &[
-    "Ellipsis",
-    "NotImplemented",
-    "abs",
-    "aiter",
-    "all",
-    "anext",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "breakpoint",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "compile",
-    "complex",
-    "copyright",
-    "credits",
-    "delattr",
-    "dict",
-    "dir",
-    "divmod",
-    "enumerate",
-    "eval",
-    "exec",
-    "exit",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "getattr",
-    "globals",
-    "hasattr",
-    "hash",
-    "help",
-    "hex",
-    "id",
-    "input",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "license",
-    "list",
-    "locals",
-    "map",
-    "max",
-    "memoryview",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "open",
-    "ord",
-    "pow",
-    "print",
-    "property",
-    "quit",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "setattr",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "type",
-    "vars",
-    "zip",
-];
+const BUILTINS: &str = "Ellipsis NotImplemented abs aiter all anext any ascii bin bool breakpoint bytearray bytes callable \
+    chr classmethod compile complex copyright credits delattr dict dir divmod enumerate eval exec exit \
+    filter float format frozenset getattr globals hasattr hash help hex id input int isinstance \
+    issubclass iter len license list locals map max memoryview min next object oct open ord pow print \
+    property quit range repr reversed round set setattr slice sorted staticmethod str sum super tuple \
+    type vars zip";
+
+/// Exceptions of CPython whose names do not end in `Error` or `Warning`.
+const OTHER_EXCEPTIONS: &str = "BaseException BaseExceptionGroup Exception ExceptionGroup GeneratorExit \
+    KeyboardInterrupt StopAsyncIteration StopIteration SystemExit";
 
 /// Builtins that mean the same in monty, as far as `walk` allows their use.
-const SHARED_BUILTINS: &[&str] = &[
-    "abs",
-    "all",
-    "any",
-    "bin",
-    "bool",
-    "chr",
-    "dict",
-    "divmod",
-    "enumerate",
-    "filter",
-    "float",
-    "frozenset",
-    "hex",
-    "int",
-    "isinstance",
-    "len",
-    "list",
-    "map",
-    "max",
-    "min",
-    "oct",
-    "ord",
-    "pow",
-    "print",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "sorted",
-    "str",
-    "sum",
-    "tuple",
-    "type",
-    "zip",
-];
+const SHARED_BUILTINS: &str = "abs all any bin bool chr dict divmod enumerate filter float frozenset hex int isinstance len list \
+    map max min oct ord pow print range repr reversed round set sorted str sum tuple type zip";
 
 /// Exceptions that mean the same in monty.
-const SHARED_EXCEPTIONS: &[&str] = &[
-    "ArithmeticError",
-    "AssertionError",
-    "AttributeError",
-    "BaseException",
-    "Exception",
-    "IndexError",
-    "KeyError",
-    "KeyboardInterrupt",
-    "LookupError",
-    "MemoryError",
-    "NameError",
-    "NotImplementedError",
-    "OSError",
-    "OverflowError",
-    "RecursionError",
-    "RuntimeError",
-    "StopIteration",
-    "SystemExit",
-    "TimeoutError",
-    "TypeError",
-    "UnboundLocalError",
-    "ValueError",
-    "ZeroDivisionError",
-];
+const SHARED_EXCEPTIONS: &str = "ArithmeticError AssertionError AttributeError BaseException Exception IndexError KeyError \
+    KeyboardInterrupt LookupError MemoryError NameError NotImplementedError OSError OverflowError \
+    RecursionError RuntimeError StopIteration SystemExit TimeoutError TypeError UnboundLocalError \
+    ValueError ZeroDivisionError";
 
 /// Exceptions that monty does not raise where CPython goes on; a handler for any other could hide that
 /// something is missing.
-const SAFE_TO_CATCH: &[&str] = &[
-    "ArithmeticError",
-    "AssertionError",
-    "IndexError",
-    "KeyError",
-    "LookupError",
-    "OverflowError",
-    "ValueError",
-    "ZeroDivisionError",
-];
+const SAFE_TO_CATCH: &str = "ArithmeticError AssertionError IndexError KeyError LookupError OverflowError ValueError \
+    ZeroDivisionError";
 
 /// What the builtin types have, by the name that monty gives the type.
 const ATTRIBUTES: &[(&str, &str)] = &[
@@ -225,22 +92,16 @@ fn has(words: &str, word: &str) -> bool {
 
 /// A name that CPython knows without anything bound to it, dunders included.
 pub(crate) fn is_cpython_builtin(name: &str) -> bool {
-    let exception = name.ends_with("Error")
-        || name.ends_with("Warning")
-        || matches!(
-            name,
-            "BaseException" | "BaseExceptionGroup" | "Exception" | "ExceptionGroup" | "GeneratorExit"
-        )
-        || matches!(name, "KeyboardInterrupt" | "StopAsyncIteration" | "StopIteration" | "SystemExit");
-    BUILTINS.contains(&name) || exception || is_dunder(name)
+    let exception = name.ends_with("Error") || name.ends_with("Warning") || has(OTHER_EXCEPTIONS, name);
+    has(BUILTINS, name) || exception || is_dunder(name)
 }
 
 pub(super) fn is_shared_builtin(name: &str) -> bool {
-    SHARED_BUILTINS.contains(&name) || SHARED_EXCEPTIONS.contains(&name) || name == "__name__"
+    has(SHARED_BUILTINS, name) || has(SHARED_EXCEPTIONS, name) || name == "__name__"
 }
 
 pub(super) fn is_safe_to_catch(name: &str) -> bool {
-    SAFE_TO_CATCH.contains(&name)
+    has(SAFE_TO_CATCH, name)
 }
 
 /// Whether `__name__` and the like.

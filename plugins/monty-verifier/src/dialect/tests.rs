@@ -48,6 +48,9 @@ fn what_monty_does_otherwise_is_refused() {
         "xs = [1, 2]\nfor x in reversed(xs):\n    xs += [x]",
         "try:\n    for y in (1 // x for x in [1, 0]):\n        print(y)\nexcept ZeroDivisionError:\n    pass",
         "print(next(iter([1])))",
+        "print(any(print(x) for x in [1, 2]))",
+        "xs = [1, 2]\nprint(any(xs.pop() > 0 for _ in [1, 2]))",
+        "def seen(x):\n    print(x)\n    return True\nprint(any(seen(x) for x in [1, 2]))",
         // The order of a set.
         "print({1, 2})",
         "for x in set([2, 1]):\n    print(x)",

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruff_python_ast::{
-    Alias, ExceptHandler, Expr, Operator, Parameters, Stmt, StmtClassDef, StmtFor, StmtFunctionDef,
-    StmtImportFrom, StmtTry,
-};
+use ruff_python_ast::{ExceptHandler, Expr, Stmt, StmtFor, StmtTry};
 
 use super::bindings::{Bindings, is_set_operator};
 use super::mutations;
@@ -41,8 +38,14 @@ pub(super) struct Walk<'a> {
     /// Whether there is an operation that monty gets wrong for floats, and which.
     pub wrong_for_floats: Option<&'static str>,
     pub in_comprehension: usize,
-    in_function: usize,
-    in_class_body: bool,
+    /// Within elements that monty computes early.
+    pub in_eager: usize,
+    /// Such elements call a function of the program's own.
+    pub eager_calls: bool,
+    /// A function of the program's own does something that can be seen from outside, or may.
+    pub effects: bool,
+    pub in_function: usize,
+    pub in_class_body: bool,
     blocks: usize,
     pub expressions: usize,
 }
@@ -57,6 +60,9 @@ impl<'a> Walk<'a> {
             floats: given.floats,
             wrong_for_floats: given.large_integers.then_some(LARGE_INTEGER),
             in_comprehension: 0,
+            in_eager: 0,
+            eager_calls: false,
+            effects: false,
             in_function: 0,
             in_class_body: false,
             blocks: 0,
@@ -74,12 +80,15 @@ impl<'a> Walk<'a> {
         if self.facts.eager && self.facts.has_try {
             return differs("`try` beside elements computed early");
         }
+        if self.eager_calls && self.effects {
+            return differs("functions with effects, called early or too often");
+        }
         let shadowed = self.bindings.names.iter().filter(|name| names::is_cpython_builtin(name));
         self.facts.shadowed = shadowed.map(|name| (*name).to_owned()).collect();
         Ok(self.facts)
     }
 
-    fn block(&mut self, body: &'a [Stmt]) -> Checked {
+    pub fn block(&mut self, body: &'a [Stmt]) -> Checked {
         if self.blocks == DEEPEST_BLOCK {
             return differs(format!("more than {DEEPEST_BLOCK} blocks within each other"));
         }
@@ -89,7 +98,7 @@ impl<'a> Walk<'a> {
         checked
     }
 
-    fn statement(&mut self, stmt: &'a Stmt) -> Checked {
+    pub fn statement(&mut self, stmt: &'a Stmt) -> Checked {
         match stmt {
             Stmt::FunctionDef(function) => self.function(function),
             Stmt::ClassDef(class) => self.class(class),
@@ -155,9 +164,11 @@ impl<'a> Walk<'a> {
             Stmt::Global(_) | Stmt::Nonlocal(_) if self.in_function == 0 => {
                 differs("`global` or `nonlocal` outside a function")
             }
-            Stmt::Global(_) | Stmt::Nonlocal(_) | Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) => {
+            Stmt::Global(_) | Stmt::Nonlocal(_) => {
+                self.effects = true;
                 Ok(())
             }
+            Stmt::Pass(_) | Stmt::Break(_) | Stmt::Continue(_) => Ok(()),
             Stmt::Expr(stmt) => self.expression(&stmt.value, Place::Anywhere),
             Stmt::Delete(_) => differs("the statement `del`"),
             Stmt::With(_) => differs("the statement `with`"),
@@ -204,143 +215,26 @@ impl<'a> Walk<'a> {
         self.block(&stmt.finalbody)
     }
 
-    fn function(&mut self, function: &'a StmtFunctionDef) -> Checked {
-        if function.is_async || !function.decorator_list.is_empty() || function.type_params.is_some() {
-            return differs("`async`, a decorator or a type parameter");
-        }
-        self.facts.functions.insert(function.name.to_string());
-        self.parameters(&function.parameters)?;
-        if let Some(returns) = &function.returns {
-            self.annotation(returns)?;
-        }
-        self.globals_come_first(function)?;
-        self.in_function += 1;
-        let was_in_class = std::mem::replace(&mut self.in_class_body, false);
-        let checked = self.block(&function.body);
-        self.in_class_body = was_in_class;
-        self.in_function -= 1;
-        checked
-    }
-
-    fn globals_come_first(&self, function: &'a StmtFunctionDef) -> Checked {
-        let mut begun = false;
-        for stmt in &function.body {
-            let declared = match stmt {
-                Stmt::Global(stmt) => &stmt.names,
-                Stmt::Nonlocal(stmt) => &stmt.names,
-                Stmt::Expr(stmt) if stmt.value.is_string_literal_expr() => continue,
-                _ => {
-                    begun = true;
-                    continue;
-                }
-            };
-            let parameter = declared.iter().any(|name| function.parameters.includes(name));
-            if begun || parameter {
-                return differs("`global` or `nonlocal` for a parameter, or after the first statement");
-            }
-        }
-        Ok(())
-    }
-
-    pub fn parameters(&mut self, parameters: &'a Parameters) -> Checked {
-        for parameter in parameters {
-            if let Some(annotation) = parameter.annotation() {
-                self.annotation(annotation)?;
-            }
-            self.optional(parameter.default())?;
-        }
-        Ok(())
-    }
-
-    fn class(&mut self, class: &'a StmtClassDef) -> Checked {
-        const CALLED: &[&str] = &["__init__", "__repr__", "__str__", "__eq__"];
-        let bases = class.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty());
-        if bases || !class.decorator_list.is_empty() || class.type_params.is_some() {
-            return differs("a class with a base, a decorator or a type parameter");
-        }
-        self.facts.classes.insert(class.name.to_string());
-        let was_in_class = std::mem::replace(&mut self.in_class_body, true);
-        let mut checked = Ok(());
-        for stmt in &class.body {
-            let special = match stmt {
-                Stmt::FunctionDef(method) => Some(method.name.as_str()),
-                _ => None,
-            };
-            if let Some(special) = special.filter(|name| names::is_dunder(name) && !CALLED.contains(name)) {
-                return differs(format!("the method `{special}`"));
-            }
-            checked = checked.and_then(|()| self.statement(stmt));
-        }
-        self.in_class_body = was_in_class;
-        checked
-    }
-
-    fn import(&mut self, alias: &'a Alias) -> Checked {
-        let Some(members) = names::module(&alias.name) else {
-            return differs(format!("the module `{}`", alias.name));
-        };
-        self.modules.insert(alias.asname.as_ref().unwrap_or(&alias.name).as_str(), members);
-        Ok(())
-    }
-
-    fn import_from(&mut self, import: &'a StmtImportFrom) -> Checked {
-        let module = import.module.as_ref().map_or("", |module| module.as_str());
-        let Some(members) = names::module(module).filter(|_| import.level == 0) else {
-            return differs(format!("the module `{module}`"));
-        };
-        import.names.iter().for_each(|alias| self.member(&alias.name));
-        let takers = import.names.iter().filter(|alias| names::TAKERS.contains(&alias.name.as_str()));
-        self.takers.extend(takers.map(|alias| alias.asname.as_ref().unwrap_or(&alias.name).as_str()));
-        match import.names.iter().find(|alias| !names::is_shared_member(members, &alias.name)) {
-            Some(alias) => differs(format!("`{}` of the module `{module}`", alias.name)),
-            None => Ok(()),
-        }
-    }
-
-    /// Annotations are not evaluated by monty, and by CPython depending on its version: those that could
-    /// fail are refused.
-    fn annotation(&mut self, annotation: &'a Expr) -> Checked {
-        const TYPES: &[&str] = &["int", "float", "str", "bool", "list", "dict", "tuple", "set", "object"];
-        let fine = match annotation {
-            Expr::Name(name) => {
-                let known = TYPES.contains(&name.id.as_str()) && self.bindings.is_builtin(&name.id);
-                known
-                    || names::module("typing").is_some_and(|all| names::is_shared_member(all, &name.id))
-                        && self.bindings.names.contains(name.id.as_str())
-            }
-            Expr::NoneLiteral(_) | Expr::StringLiteral(_) | Expr::EllipsisLiteral(_) => true,
-            Expr::Subscript(subscript) => {
-                self.annotation(&subscript.value)?;
-                return self.annotation(&subscript.slice);
-            }
-            Expr::Tuple(tuple) => return tuple.elts.iter().try_for_each(|each| self.annotation(each)),
-            Expr::List(list) => return list.elts.iter().try_for_each(|each| self.annotation(each)),
-            Expr::BinOp(union) if union.op == Operator::BitOr => {
-                self.annotation(&union.left)?;
-                return self.annotation(&union.right);
-            }
-            _ => false,
-        };
-        if fine { Ok(()) } else { differs("an annotation that may not be evaluated") }
-    }
-
     /// Something that is assigned to.
-    fn target(&mut self, target: &'a Expr) -> Checked {
+    pub fn target(&mut self, target: &'a Expr) -> Checked {
         match target {
             Expr::Name(name) if names::is_dunder(&name.id) => differs(format!("assigning `{}`", name.id)),
             Expr::Name(_) => Ok(()),
             Expr::Tuple(tuple) => tuple.elts.iter().try_for_each(|each| self.target(each)),
             Expr::List(list) => list.elts.iter().try_for_each(|each| self.target(each)),
             Expr::Starred(starred) => self.target(&starred.value),
-            other => self.expression(other, Place::Anywhere),
+            other => {
+                self.note_effect();
+                self.expression(other, Place::Anywhere)
+            }
         }
     }
 
-    pub fn loop_target(&mut self, target: &'a Expr) -> Checked {
-        self.target(target)
+    pub fn note_effect(&mut self) {
+        self.effects |= self.in_function > 0;
     }
 
-    fn optional(&mut self, expr: Option<&'a Expr>) -> Checked {
+    pub fn optional(&mut self, expr: Option<&'a Expr>) -> Checked {
         expr.map_or(Ok(()), |expr| self.expression(expr, Place::Anywhere))
     }
 

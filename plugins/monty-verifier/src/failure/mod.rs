@@ -34,12 +34,16 @@ pub(crate) fn of_compiling(error: &MontyException) -> Result<Outcome, VerifyErro
 /// The outcome of a program that raised and did not catch. `recursion` is the limit it ran under.
 ///
 /// # Errors
-/// [`VerifyError::Unsupported`] for exceptions that CPython need not raise.
+/// [`VerifyError::Unsupported`] for exceptions that CPython need not raise, and for all of a program that
+/// computes early what CPython may never compute.
 pub(crate) fn of_running(
     error: &MontyException,
     facts: &Facts,
     recursion: usize,
 ) -> Result<Outcome, VerifyError> {
+    if facts.eager {
+        return Err(unsupported(error));
+    }
     let message = error.message().unwrap_or_default();
     match error.exc_type() {
         ExcType::TimeoutError if message.starts_with("time limit exceeded") => return Ok(Outcome::Timeout),
@@ -47,7 +51,7 @@ pub(crate) fn of_running(
         _ => {}
     }
     let cpythons = is_raised_by_the_program(error, facts) || is_cpythons(error, facts, recursion);
-    if cpythons && !facts.eager { Ok(Outcome::Runtime) } else { Err(unsupported(error)) }
+    if cpythons { Ok(Outcome::Runtime) } else { Err(unsupported(error)) }
 }
 
 /// monty marks the frames of `raise` statements to print no caret; also those of attribute and import
