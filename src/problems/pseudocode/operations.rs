@@ -79,7 +79,7 @@ pub(super) const CHANGES: &[Operation] = &[
     operation(3, Body::If, "{l}.pop(0)", &["drop the first of {l}", "remove the head of {l}", "{l} loses its first", "shift {l}", "cut the front of {l}"]),
     operation(3, Body::None, "{v} = {l}.pop()", &["pop {l} into {v}", "move the last of {l} to {v}", "{v} takes the last of {l}", "fill {v} from the end of {l}"]),
     operation(2, Body::None, "{v} = {l}.pop(0)", &["shift {l} into {v}", "move the first of {l} to {v}", "{v} takes the first of {l}", "fill {v} from the front of {l}"]),
-    operation(2, Body::If, "del {l}[{i}]", &["delete item {i} of {l}", "remove item {i} from {l}", "drop item {i} of {l}", "erase {l} at {i}"]),
+    operation(2, Body::If, "{l}.pop({i})", &["delete item {i} of {l}", "remove item {i} from {l}", "drop item {i} of {l}", "erase {l} at {i}"]),
     operation(3, Body::If, "{l}[{i}] = {e}", &["item {i} of {l} becomes {e}", "replace item {i} of {l} by {e}", "write {e} over item {i} of {l}", "change {l} at {i} to {e}"]),
     operation(2, Body::If, "{l}[{i}] += {e}", &["add {e} to item {i} of {l}", "increase item {i} of {l} by {e}", "item {i} of {l} plus {e}", "raise {l} at {i} by {e}"]),
     operation(3, Body::If, "{l}.sort()", &["sort {l}", "order {l}", "put {l} in order", "arrange {l}", "{l} in rising order"]),

@@ -32,12 +32,31 @@ const ALWAYS: &[&str] = &[
     "slice indices must be integers or None",
 ];
 
+/// How messages about the number of a built-in's arguments begin, where CPython takes as many.
+const ARITIES: &[&str] = &[
+    "divmod expected 2 arguments, got ",
+    "insert expected 2 arguments, got ",
+    "isinstance expected 2 arguments, got ",
+    "list.clear() takes no arguments (",
+    "list.copy() takes no arguments (",
+    "list.index expected at least 1 argument, got ",
+    "list.pop expected at most 1 argument, got ",
+    "list.reverse() takes no arguments (",
+    "max expected at least 1 argument, got ",
+    "min expected at least 1 argument, got ",
+    "range expected at least 1 argument, got ",
+    "range expected at most 3 arguments, got ",
+    "sort expected at most 0 arguments, got ",
+    "sorted expected 1 argument, got ",
+    "sum() takes at least 1 positional argument (",
+];
+
 /// What other messages say anywhere.
 const UNHASHABLE: &[&str] = &["unhashable type: 'list'", "unhashable type: 'dict'", "unhashable type: 'set'"];
 
 /// Whether CPython raises a `TypeError` where monty raises the one that says `message`.
 pub(super) fn is_cpythons(message: &str, facts: &Facts) -> bool {
-    let always = ALWAYS.iter().any(|start| message.starts_with(start));
+    let always = ALWAYS.iter().chain(ARITIES).any(|start| message.starts_with(start));
     if always || UNHASHABLE.iter().any(|what| message.contains(what)) {
         return true;
     }
