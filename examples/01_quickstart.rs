@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pspo::data::numbers::{KlCoefficient, LearningRate, Temperature, TopP};
+use pspo::data::numbers::{GaeLambda, KlCoefficient, LearningRate, Temperature, TopP};
 use pspo::data::{Problem, ProblemSet, Seed};
 use pspo::eval::LengthBuckets;
 use pspo::eval::statistics::{auroc, first_error, label_accuracy};
@@ -26,7 +26,7 @@ use pspo::model::{Policy, ScalarModel, Tokenizer};
 use pspo::plugin::{
     CheckedLabeler, CheckedSplitter, CheckedVerifier, PrmInput, ProcessRewardModel, VerifierConfig,
 };
-use pspo::ppo::UpdateConfig;
+use pspo::ppo::{Gae, UpdateConfig};
 use pspo::prm::{PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
 use pspo::problems::{Pseudocode, Sizes, StepRange};
 use pspo::report::{AnnotatedLine, AnnotatedResponse, Chart, Report, Series, Table};
@@ -48,16 +48,16 @@ use serde_json::json;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 pspo::arch! {
-    /// 0.4 M parameters.
+    /// 0.19 M parameters.
     struct Tiny {
         name: "tiny",
         vocabulary: 384,
-        width: 96,
+        width: 64,
         layers: 3,
         heads: 4,
         kv_heads: 2,
-        head_size: 24,
-        hidden: 256,
+        head_size: 16,
+        hidden: 176,
         positions: 640,
     }
 }
@@ -69,7 +69,7 @@ const LONGEST: NonZeroUsize = NonZeroUsize::new(250).unwrap();
 /// Checkpoints of the baseline that PRM data is sampled from.
 const CHECKPOINTS: u64 = 4;
 /// Per checkpoint: prompts, and responses to each.
-const PRM_PROMPTS: usize = 40;
+const PRM_PROMPTS: usize = 60;
 const PRM_RESPONSES: usize = 4;
 /// K: completions per prefix.
 const BEST_OF: usize = 8;
@@ -181,9 +181,8 @@ fn main() -> Result<()> {
 fn prepare(seed: u64) -> Result<Setting> {
     let seed = Seed::root(seed);
     let problems = Pseudocode {
-        sft_steps: StepRange::new(2, 8)?,
-        rl_steps: StepRange::new(2, 10)?,
-        wordings: 3,
+        sft_steps: StepRange::new(2, 5)?,
+        rl_steps: StepRange::new(4, 9)?,
         held_out_steps: StepRange::new(2, 16)?,
         ..Pseudocode::default()
     };
@@ -197,17 +196,20 @@ fn prepare(seed: u64) -> Result<Setting> {
         sft: splits.sft,
         rl: splits.rl,
         held_out: splits.held_out,
-        verifier: VerifierPool::new(
-            CheckedVerifier::new(MontyConfig::default().build()?),
-            ErrorLimit::default(),
-        ),
+        verifier: VerifierPool::new(CheckedVerifier::new(monty().build()?), ErrorLimit::default()),
         buckets: LengthBuckets::new(&[4, 8, 12])?,
     })
 }
 
+/// A right program takes some hundred instructions of the interpreter; one that never ends is stopped
+/// by their number, which is the same on every machine, and not by the clock.
+fn monty() -> MontyConfig {
+    MontyConfig { steps: 20_000, ..MontyConfig::default() }
+}
+
 /// Stage 2: the policy learns the solutions of short problems by heart.
 fn fine_tune(setting: &Setting, run: &mut Run) -> Result<Policy<Tiny>> {
-    const RATE: LearningRate = LearningRate::new(4e-3);
+    const RATE: LearningRate = LearningRate::new(6e-3);
     let Setting { seed, tokenizer, device, .. } = setting;
     let examples = setting
         .sft
@@ -215,8 +217,8 @@ fn fine_tune(setting: &Setting, run: &mut Run) -> Result<Policy<Tiny>> {
         .map(|problem| tokenizer.example(&problem.prompt, problem.solution.as_deref().unwrap_or_default()))
         .collect::<std::result::Result<_, _>>()?;
     let config = SftConfig {
-        steps: 600,
-        batch: NonZeroUsize::new(32).unwrap(),
+        steps: 2400,
+        batch: NonZeroUsize::new(16).unwrap(),
         learning_rate: RATE,
         ..SftConfig::default()
     };
@@ -232,14 +234,16 @@ fn ppo() -> PpoConfig {
     const POLICY: LearningRate = LearningRate::new(4e-4);
     const CRITIC: LearningRate = LearningRate::new(1e-3);
     PpoConfig {
-        iterations: 16,
+        iterations: 32,
         prompts: NonZeroUsize::new(48).unwrap(),
         responses: NonZeroUsize::new(4).unwrap(),
         sampling: Sampling::training(WARM, LONGEST),
         kl: KlControl::Fixed(BETA),
+        gae: Gae { lambda: GaeLambda::new(1.0), ..Gae::default() },
         update: UpdateConfig {
             policy_learning_rate: POLICY,
             critic_learning_rate: CRITIC,
+            minibatches: NonZeroUsize::new(2).unwrap(),
             ..UpdateConfig::default()
         },
         ..PpoConfig::default()
@@ -256,7 +260,7 @@ fn reinforce_sparsely(
     let mut trainer = pspo::trainer::builder(sft, &setting.tokenizer)
         .problems(setting.rl.clone())
         .splitter(Lines::python())
-        .verifier(MontyConfig::default().build()?)
+        .verifier(monty().build()?)
         .sparse_rewards()
         .value_init(FromPolicy::default())
         .config(ppo())
@@ -279,7 +283,7 @@ fn reinforce_densely(
     let mut trainer = pspo::trainer::builder(sft, &setting.tokenizer)
         .problems(setting.rl.clone())
         .splitter(Lines::python())
-        .verifier(MontyConfig::default().build()?)
+        .verifier(monty().build()?)
         // ANCHOR: dense
         .dense_rewards(DenseReward::default())
         .prm(prm)
