@@ -201,8 +201,8 @@ fn prepare(seed: u64) -> Result<Setting> {
     })
 }
 
-/// A right program takes some hundred instructions of the interpreter; one that never ends is stopped
-/// by their number, which is the same on every machine, and not by the clock.
+/// Right programs pass with 256 instructions of the interpreter; one that never ends is stopped by their
+/// number, which is the same on every machine, long before the clock would stop it.
 fn monty() -> MontyConfig {
     MontyConfig { steps: 20_000, ..MontyConfig::default() }
 }
@@ -239,6 +239,7 @@ fn ppo() -> PpoConfig {
         responses: NonZeroUsize::new(4).unwrap(),
         sampling: Sampling::training(WARM, LONGEST),
         kl: KlControl::Fixed(BETA),
+        // A response has some 50 tokens, and 0.95⁵⁰ is 0.08: its first would hardly learn of the verdict.
         gae: Gae { lambda: GaeLambda::new(1.0), ..Gae::default() },
         update: UpdateConfig {
             policy_learning_rate: POLICY,
@@ -374,8 +375,8 @@ fn train_prm(
         let prompts = data.prompts.iter().enumerate().filter(|(prompt, _)| held_out(*prompt) == wanted);
         prompts.map(|(_, prompt)| prompt.iter().map(|labelled| labelled.example.clone()).collect()).collect()
     };
-    // The paper's best is Revised Only. Of the few responses here it would leave an eighth, all of which end
-    // in an error: the PRM would find one in every response.
+    // The paper's best is Revised Only. Of the few responses here it would leave an eighth, and all of these
+    // have an error: the PRM would name one in most right responses too.
     let examples = Selection::Full.select(of(false), |example| example.labels.class);
     run.line(&format!("the PRM learns from {} responses", examples.len()));
     let config = PrmTrainingConfig {

@@ -1,15 +1,17 @@
 //! The library's own problem set stays within what monty judges.
 
+mod common;
+
+use common::verifier;
 use pspo::data::{Seed, TestCase};
-use pspo::plugin::{CheckedVerifier, Submission, VerifierConfig};
+use pspo::plugin::{CheckedVerifier, Submission};
 use pspo::problems::{Pseudocode, Sizes};
-use pspo_monty_verifier::MontyConfig;
 
 #[test]
 fn every_solution_is_judged_and_passes() {
     let sizes = Sizes { sft: 600, rl: 1, held_out: 1 };
     let splits = Pseudocode::default().splits(Seed::root(3), sizes).unwrap();
-    let verifier = CheckedVerifier::new(MontyConfig::default().build().unwrap());
+    let verifier = CheckedVerifier::new(verifier());
     for problem in splits.sft.iter() {
         let solution = problem.solution.as_deref().unwrap();
         for submission in [Submission::rewarded(problem, solution), Submission::held_out(problem, solution)] {

@@ -56,7 +56,7 @@ const UNHASHABLE: &[&str] = &["unhashable type: 'list'", "unhashable type: 'dict
 
 /// Whether CPython raises a `TypeError` where monty raises the one that says `message`.
 pub(super) fn is_cpythons(message: &str, facts: &Facts) -> bool {
-    let always = ALWAYS.iter().chain(ARITIES).any(|start| message.starts_with(start));
+    let always = ALWAYS.iter().any(|start| message.starts_with(start));
     if always || UNHASHABLE.iter().any(|what| message.contains(what)) {
         return true;
     }
@@ -100,8 +100,12 @@ pub(super) fn is_cpythons(message: &str, facts: &Facts) -> bool {
     is_arity(message, facts)
 }
 
-/// `f() missing 1 required positional argument: 'x'` and the like, of a function of the program's own.
+/// `f() missing 1 required positional argument: 'x'` and the like, of a function of the program's own or of
+/// a built-in that takes as many in CPython.
 fn is_arity(message: &str, facts: &Facts) -> bool {
+    if ARITIES.iter().any(|start| message.starts_with(start)) {
+        return true;
+    }
     let Some((function, problem)) = message.split_once("() ") else { return false };
     let problems = ["missing ", "takes ", "got an unexpected keyword argument", "got multiple values for"];
     let own = function == "<lambda>" || facts.functions.contains(function);
