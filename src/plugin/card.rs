@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use thiserror::Error;
 
 /// A plugin point.
@@ -120,7 +121,7 @@ pub enum PluginError {
         kind: Kind,
         /// Its name.
         name: String,
-        /// The key within its config.
+        /// The key within its config; `.` where it is all of it, as when a key is missing.
         key: String,
         /// What is wrong.
         message: String,
@@ -150,7 +151,7 @@ pub enum PluginError {
 /// # Errors
 /// If there is no `type`, no implementation of that name (the error lists those there are), or a key
 /// or value in the table is wrong (the error names it).
-pub fn build<T: DeserializeOwned>(kind: Kind, table: serde_json::Value) -> Result<T, PluginError> {
+pub fn build<T: DeserializeOwned>(kind: Kind, table: Value) -> Result<T, PluginError> {
     let names: Vec<_> = cards().into_iter().filter(|card| card.kind == kind).map(|card| card.name).collect();
     let known = match names.as_slice() {
         [] => "none".to_owned(),
@@ -162,8 +163,90 @@ pub fn build<T: DeserializeOwned>(kind: Kind, table: serde_json::Value) -> Resul
     if !names.contains(&name.as_str()) {
         return Err(PluginError::UnknownName { kind, name, known });
     }
-    serde_path_to_error::deserialize(table).map_err(|error| {
-        let key = error.path().to_string();
-        PluginError::Config { kind, name, key, message: error.into_inner().to_string() }
+    read(kind, name, &table)
+}
+
+/// Reads the config of the plugin `name`, which exists.
+fn read<T: DeserializeOwned>(kind: Kind, name: String, table: &Value) -> Result<T, PluginError> {
+    T::deserialize(table).map_err(|error| {
+        let message = error.to_string();
+        let says = |table: &Value| T::deserialize(table).err().map(|error| error.to_string());
+        let key = blamed(table, &message, &says).unwrap_or_else(|| ".".to_owned());
+        PluginError::Config { kind, name, key, message }
     })
+}
+
+/// The key whose absence changes what is said of `table`. `typetag` reads a table before it knows whose it
+/// is, so that the path at which reading it failed is lost.
+fn blamed(table: &Value, message: &str, says: &dyn Fn(&Value) -> Option<String>) -> Option<String> {
+    if message.starts_with("missing field") {
+        return None; // it is no key's fault; the message names what is missing
+    }
+    let (key, value) = table.as_object()?.iter().filter(|(key, _)| *key != "type").find(|(key, _)| {
+        let mut without = table.clone();
+        without.as_object_mut().expect("it is one").remove(*key);
+        says(&without).as_deref() != Some(message)
+    })?;
+    let says_within = |value: &Value| {
+        let mut table = table.clone();
+        table[key] = value.clone();
+        says(&table)
+    };
+    match blamed(value, message, &says_within) {
+        Some(within) => Some(format!("{key}.{within}")),
+        None => Some(key.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::ValueInitConfig;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Picky {
+        path: String,
+        #[serde(default)]
+        limits: Limits,
+    }
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Limits {
+        first: u8,
+        second: u8,
+    }
+
+    #[typetag::serde(name = "picky_in_a_test")]
+    impl ValueInitConfig for Picky {
+        fn build(&self) -> Result<Box<dyn crate::plugin::ValueInit>, crate::plugin::ValueInitError> {
+            Err(crate::plugin::ValueInitError::NoPrm)
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_config_names_the_key() {
+        let key = |mut table: Value| {
+            table["type"] = json!("picky_in_a_test");
+            match read::<Box<dyn ValueInitConfig>>(Kind::ValueInit, "picky".into(), &table).unwrap_err() {
+                PluginError::Config { key, message, .. } => (key, message),
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(key(json!({ "path": 3 })).0, "path");
+        assert_eq!(key(json!({ "path": "p", "limits": 3 })).0, "limits");
+        assert_eq!(key(json!({ "path": "p", "limits": { "first": 1, "second": 256 } })).0, "limits.second");
+        let (at, message) = key(json!({ "path": "p", "limits": { "frist": 1 } }));
+        assert_eq!(at, "limits.frist");
+        assert!(message.contains("unknown field `frist`"), "{message}");
+        assert_eq!(key(json!({ "limits": {} })), (".".to_owned(), "missing field `path`".to_owned()));
+        assert_eq!(
+            key(json!({ "path": 3, "limits": { "first": -1 } })).0,
+            "limits.first",
+            "the first of two"
+        );
+    }
 }
