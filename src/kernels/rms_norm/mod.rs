@@ -10,7 +10,7 @@ use super::{Device, KernelError, View, ViewMut, dispatch};
 /// backward pass.
 ///
 /// # Errors
-/// If a buffer has another length.
+/// If a buffer has another length, or the width is 0.
 pub fn forward(
     device: &Device,
     width: usize,
@@ -21,7 +21,7 @@ pub fn forward(
     scale: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rms_norm";
-    weight.expect(OP, "weight", width)?;
+    weight.expect(OP, "weight", width.max(1))?;
     y.expect(OP, "y", x.len())?;
     scale.expect(OP, "scale", x.len() / width)?;
     x.expect(OP, "x", scale.len() * width)?;
@@ -37,7 +37,7 @@ pub fn forward(
 /// dx_j = r (dy_j w_j − x_j r² mean_k(dy_k w_k x_k)), dw_j = Σ_rows dy_j x_j r.
 ///
 /// # Errors
-/// If a buffer has another length.
+/// If a buffer has another length, or the width is 0.
 pub fn backward(
     device: &Device,
     width: usize,
@@ -49,7 +49,7 @@ pub fn backward(
     dw: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rms_norm, gradient";
-    weight.expect(OP, "weight", width)?;
+    weight.expect(OP, "weight", width.max(1))?;
     dw.expect(OP, "dw", width)?;
     scale.expect(OP, "scale", x.len() / width)?;
     x.expect(OP, "x", scale.len() * width)?;
@@ -74,6 +74,14 @@ mod tests {
         let (yv, sv) = (ViewMut::Host(&mut y), ViewMut::Host(&mut scale));
         forward(&device, w.len(), 1e-5, View::Host(x), View::Host(w), yv, sv).unwrap();
         (y, scale)
+    }
+
+    #[test]
+    fn a_width_of_0_is_an_error() {
+        let (x, mut y, mut scale) = ([], [], []);
+        let (yv, sv) = (ViewMut::Host(&mut y), ViewMut::Host(&mut scale));
+        let error = forward(&Device::cpu(), 0, 1e-5, View::Host(&x), View::Host(&x), yv, sv).unwrap_err();
+        assert_eq!(error.to_string(), "rms_norm: `weight` holds 0 numbers, 1 are needed");
     }
 
     #[test]

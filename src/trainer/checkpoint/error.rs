@@ -63,6 +63,12 @@ pub enum CheckpointError {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor whose name means something else in a safetensors file.
+    #[error("a tensor of group `{group}` is named `__metadata__`, which safetensors keeps for itself")]
+    ReservedTensor {
+        /// The group.
+        group: String,
+    },
     /// A group that the checkpoint does not have.
     #[error("the checkpoint has no group of tensors named `{name}`: it has {known}")]
     NoGroup {

@@ -75,7 +75,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the disk refuses, a group's name is not one or is used twice, or a group has two tensors
-    /// of one name.
+    /// of one name, or one named `__metadata__`.
     pub fn save(&self, dir: &Path) -> Result<(), CheckpointError> {
         fs::create_dir_all(dir).map_err(io_error("create", dir))?;
         sync_dir(parent(dir)).map_err(io_error("write", dir))?;

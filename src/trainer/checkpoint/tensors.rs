@@ -88,6 +88,9 @@ fn header(group: &str, layout: &Layout, path: &Path) -> Result<Vec<u8>, Checkpoi
     let mut names = HashSet::new();
     let mut infos = Vec::new();
     for (name, shape, range) in layout.iter() {
+        if name == "__metadata__" {
+            return Err(CheckpointError::ReservedTensor { group: group.to_owned() });
+        }
         if !names.insert(name) {
             let (group, tensor) = (group.to_owned(), name.to_owned());
             return Err(CheckpointError::DuplicateTensor { group, tensor });

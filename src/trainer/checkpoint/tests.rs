@@ -206,6 +206,11 @@ fn names_that_would_lose_something_are_refused() {
     layout.push("w", &[1]);
     let twice = Checkpoint { tensors: vec![("a".into(), Parameters::zeros(layout))], state: json!(1) };
     assert!(matches!(twice.save(dir.path()), Err(CheckpointError::DuplicateTensor { .. })));
+
+    let mut layout = Layout::default();
+    layout.push("__metadata__", &[1]);
+    let reserved = Checkpoint { tensors: vec![("a".into(), Parameters::zeros(layout))], state: json!(1) };
+    assert!(matches!(reserved.save(dir.path()), Err(CheckpointError::ReservedTensor { .. })));
     assert!(!Checkpoint::exists(dir.path()));
 
     let error = checkpoint(1).group("value").unwrap_err();
