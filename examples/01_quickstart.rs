@@ -181,8 +181,8 @@ fn main() -> Result<()> {
 fn prepare(seed: u64) -> Result<Setting> {
     let seed = Seed::root(seed);
     let problems = Pseudocode {
-        sft_steps: StepRange::new(2, 5)?,
-        rl_steps: StepRange::new(4, 9)?,
+        sft_steps: StepRange::new(2, 7)?,
+        rl_steps: StepRange::new(4, 12)?,
         held_out_steps: StepRange::new(2, 16)?,
         ..Pseudocode::default()
     };
