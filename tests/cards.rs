@@ -42,8 +42,7 @@ fn every_plugin_point_is_implemented_here_and_outside() {
     let has = |kind, here| cards().iter().any(|card| card.kind == kind && (card.krate == "pspo") == here);
     for kind in [Kind::StepSplitter, Kind::Verifier, Kind::Labeler, Kind::ProcessRewardModel, Kind::ValueInit]
     {
-        // The PRM that comes with pspo is trained in a run; a config names none.
-        assert!(has(kind, true) || kind == Kind::ProcessRewardModel, "no {kind} comes with pspo");
+        assert!(has(kind, true), "no {kind} comes with pspo");
         assert!(has(kind, false), "no crate brings a {kind}");
     }
 }

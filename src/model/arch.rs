@@ -3,6 +3,7 @@
 use dfdx::prelude::{ConstDim, Dim};
 use serde::{Deserialize, Serialize};
 
+use super::error::ModelError;
 use crate::data::Layout;
 use crate::kernels::attention::Heads;
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
@@ -54,16 +55,55 @@ impl Dims {
     /// # Panics
     /// If they do not: the message names the sizes.
     pub const fn checked(self) -> Self {
-        assert!(self.heads * self.head_size == self.width, "heads * head_size must equal width");
-        assert!(self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads), "kv_heads must divide heads");
-        assert!(self.head_size.is_multiple_of(2), "head_size must be even: rotary positions turn pairs");
-        assert!(self.layers > 0 && self.vocabulary > 0 && self.hidden > 0, "no size may be 0");
-        assert!(self.positions > 1, "positions must be at least 2");
-        assert!(
-            self.rope_theta > 0.0 && self.norm_epsilon > 0.0,
-            "rope_theta and norm_epsilon must be above 0"
-        );
-        self
+        match self.fault() {
+            Some(fault) => panic!("{}", fault),
+            None => self,
+        }
+    }
+
+    /// The same for sizes that were read from a file.
+    ///
+    /// # Errors
+    /// If they do not fit together.
+    pub fn check(&self) -> Result<(), ModelError> {
+        match self.fault() {
+            Some(fault) => Err(ModelError::Dims { dims: *self, fault }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is wrong with the sizes.
+    const fn fault(&self) -> Option<&'static str> {
+        const LARGEST: usize = 1 << 24; // products of two stay far from overflow
+        let Self { vocabulary, width, layers, heads, kv_heads, head_size, hidden, positions, .. } = *self;
+        if layers == 0 || vocabulary == 0 || hidden == 0 || heads == 0 || head_size == 0 {
+            return Some("no size may be 0");
+        }
+        if vocabulary > LARGEST || width > LARGEST || heads > LARGEST || head_size > LARGEST {
+            return Some("no size may be above 2^24");
+        }
+        if hidden > LARGEST || positions > LARGEST {
+            return Some("no size may be above 2^24");
+        }
+        if layers > 4096 {
+            return Some("layers must be at most 4096");
+        }
+        if heads * head_size != width {
+            return Some("heads * head_size must equal width");
+        }
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            return Some("kv_heads must divide heads");
+        }
+        if !head_size.is_multiple_of(2) {
+            return Some("head_size must be even: rotary positions turn pairs");
+        }
+        if positions < 2 {
+            return Some("positions must be at least 2");
+        }
+        if !(self.rope_theta > 0.0 && self.norm_epsilon > 0.0) {
+            return Some("rope_theta and norm_epsilon must be above 0");
+        }
+        None
     }
 
     pub(crate) const fn attention(&self) -> Heads {

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::arch::Dims;
 use crate::data::LayoutError;
 use crate::kernels::KernelError;
 
@@ -12,6 +13,14 @@ pub enum ModelError {
     /// A kernel failed.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// Sizes that do not fit together.
+    #[error("this is not the shape of a model: {fault}, but it is {dims:?}")]
+    Dims {
+        /// The sizes.
+        dims: Dims,
+        /// What is wrong with them.
+        fault: &'static str,
+    },
     /// Parameters of another shape.
     #[error("these parameters are not those of this model: {0}")]
     Layout(#[from] LayoutError),

@@ -20,7 +20,7 @@ pub use decode::{Decoder, Prefix};
 pub use error::ModelError;
 pub use optimizer::{AdamW, AdamWConfig, backward};
 pub use policy::{LogProbValues, LogProbs, Policy};
-pub use scalar::ScalarModel;
+pub use scalar::{ScalarModel, Scorer};
 pub use tokenizer::{Tokenizer, TokenizerError};
 
 /// The part of dfdx in which objectives are written: tensors on the host, and the tape.

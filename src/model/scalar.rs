@@ -1,12 +1,13 @@
-//! A trunk with a scalar head: the critic V_ψ and the process reward model R_φ.
+//! A trunk with a scalar head: the critic V_ψ and the process reward model R_φ, to be trained
+//! ([`ScalarModel`]) or only asked ([`Scorer`]).
 
 use std::marker::PhantomData;
 
 use dfdx::prelude::{
-    BroadcastTo, Const, HasShape, OwnedTape, PutTape, Rank0, ReshapeTo, Tape, TensorFromVec, TryMatMul,
+    BroadcastTo, Const, Dim, HasShape, OwnedTape, PutTape, Rank0, ReshapeTo, Tape, TensorFromVec, TryMatMul,
 };
 
-use super::arch::Arch;
+use super::arch::{Arch, Dims};
 use super::batch::Batch;
 use super::error::ModelError;
 use super::optimizer::{Trainable, WeightsMut};
@@ -17,29 +18,130 @@ use crate::data::{Parameters, Ragged, Sequence};
 use crate::kernels::{Device, embedding};
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
-/// One number for each scored place of a batch: h · w + b, on the trunk's hidden state h.
-#[derive(Clone, Debug)]
-pub struct ScalarModel<A: Arch> {
-    weights: Weights,
-    arch: PhantomData<A>,
-}
-
-/// The hidden states of the n scored places.
-type Hidden<A, T> = Tensor<(usize, <A as Arch>::Width), f32, Cpu, T>;
+/// The hidden states of the n scored places, of width `W`.
+type Hidden<W, T> = Tensor<(usize, W), f32, Cpu, T>;
 
 /// The head, as dfdx tensors of the parameters' current values.
-struct Head<A: Arch> {
-    weight: Tensor<(A::Width, Const<1>), f32, Cpu>,
+struct Head<W: Dim> {
+    weight: Tensor<(W, Const<1>), f32, Cpu>,
     bias: Tensor<Rank0, f32, Cpu>,
 }
 
-impl<A: Arch> Head<A> {
-    fn forward<T: Tape<f32, Cpu>>(&self, hidden: Hidden<A, T>) -> Vector<T> {
+impl<W: Dim> Head<W> {
+    fn read(weights: &Weights, width: W) -> Result<Self, ModelError> {
+        let values = |name| -> Result<Vec<f32>, ModelError> {
+            let place = weights.layout.range(name)?;
+            Ok(weights.device().download(weights.values.slice(place))?)
+        };
+        let host = Cpu::default();
+        let weight = host.tensor_from_vec(values(HEAD_WEIGHT)?, (width, Const));
+        Ok(Self { weight, bias: host.tensor_from_vec(values(HEAD_BIAS)?, ()) })
+    }
+
+    fn forward<T: Tape<f32, Cpu>>(&self, hidden: Hidden<W, T>) -> Vector<T> {
         let n = hidden.shape().0;
         let scores: Tensor<(usize, Const<1>), f32, Cpu, T> = hidden.matmul(self.weight.clone());
         let bias: Vector = self.bias.clone().broadcast_like(&(n,));
         scores.reshape_like(&(n,)) + bias
     }
+}
+
+/// The hidden states of the scored places, on the host.
+fn hidden<W: Dim>(
+    weights: &Weights,
+    kept: &Activations,
+    batch: &Batch,
+    width: W,
+) -> Result<Hidden<W, NoneTape>, ModelError> {
+    let device = weights.device();
+    let (size, n) = (width.size(), batch.scored.values().len());
+    let places = device.upload(batch.scored.values())?;
+    let mut hidden = device.scratch(n * size)?;
+    embedding::forward(device, size, kept.hidden.view(), places.view(), hidden.view_mut())?;
+    let hidden = device.download(hidden.view())?;
+    Ok(Cpu::default().tensor_from_vec(hidden, (n, width)))
+}
+
+/// A trunk with a scalar head that is only asked, of a shape that need not be known before the program runs.
+#[derive(Clone, Debug)]
+pub struct Scorer {
+    weights: Weights,
+}
+
+impl Scorer {
+    /// A scorer with these parameters.
+    ///
+    /// # Errors
+    /// If the sizes do not fit together, or the parameters are those of another shape.
+    pub fn new(device: &Device, dims: Dims, parameters: &Parameters) -> Result<Self, ModelError> {
+        dims.check()?;
+        parameters.layout().must_equal(&dims.scalar_layout())?;
+        Ok(Self { weights: Weights::new(device, dims, parameters)? })
+    }
+
+    /// The parameters, on the host.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn parameters(&self) -> Result<Parameters, ModelError> {
+        self.weights.download()
+    }
+
+    /// The number for each scored place, `[n]`.
+    ///
+    /// # Errors
+    /// If a token is not in the vocabulary, or the device fails.
+    pub fn values(&self, batch: &Batch) -> Result<Vec<f32>, ModelError> {
+        if batch.scored.values().is_empty() {
+            return Ok(Vec::new()); // a dfdx tensor of no elements cannot be read
+        }
+        let Weights { trunk, values, .. } = &self.weights;
+        let kept = trunk.forward(values, batch, Keep::Nothing)?;
+        let width = trunk.dims.width;
+        let hidden = hidden(&self.weights, &kept, batch, width)?;
+        Ok(Head::read(&self.weights, width)?.forward(hidden).as_vec())
+    }
+
+    /// The numbers at chosen response tokens (from 0) of each row: row by row as [`Batch::at`], in passes of
+    /// at most `tokens` tokens, or of one row where it is longer.
+    ///
+    /// # Errors
+    /// If a row has no prompt or is longer than the model's positions, a place is not within its response,
+    /// or a token is not in the vocabulary, or the device fails.
+    pub fn values_at(
+        &self,
+        rows: &[(&Sequence, &[usize])],
+        tokens: usize,
+    ) -> Result<Ragged<f32>, ModelError> {
+        let dims = &self.weights.trunk.dims;
+        for (row, (sequence, places)) in rows.iter().enumerate() {
+            Batch::check(dims, row, sequence, places)?;
+        }
+        let mut values = Ragged::new();
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = rest.iter().take_while(|(sequence, _)| {
+                sum += sequence.len();
+                sum <= tokens
+            });
+            let (now, later) = rest.split_at(fits.count().max(1));
+            let batch = Batch::at(dims, now.iter().copied())?;
+            let numbers = batch.scored.with_values(self.values(&batch)?);
+            for row in numbers.expect("one number for each scored place").iter() {
+                values.push(row.iter().copied());
+            }
+            rest = later;
+        }
+        Ok(values)
+    }
+}
+
+/// One number for each scored place of a batch: h · w + b, on the trunk's hidden state h.
+#[derive(Clone, Debug)]
+pub struct ScalarModel<A: Arch> {
+    weights: Weights,
+    arch: PhantomData<A>,
 }
 
 impl<A: Arch> ScalarModel<A> {
@@ -77,25 +179,9 @@ impl<A: Arch> ScalarModel<A> {
         Ok(self.weights.gradient().download()?)
     }
 
-    fn head(&self) -> Result<Head<A>, ModelError> {
-        let values = |name| -> Result<Vec<f32>, ModelError> {
-            let place = self.weights.layout.range(name)?;
-            Ok(self.weights.device().download(self.weights.values.slice(place))?)
-        };
-        let host = Cpu::default();
-        let weight = host.tensor_from_vec(values(HEAD_WEIGHT)?, (A::Width::default(), Const));
-        Ok(Head { weight, bias: host.tensor_from_vec(values(HEAD_BIAS)?, ()) })
-    }
-
-    /// The hidden states of the scored places, on the host.
-    fn hidden(&self, kept: &Activations, batch: &Batch) -> Result<Hidden<A, NoneTape>, ModelError> {
-        let device = self.weights.device();
-        let (width, n) = (A::DIMS.width, batch.scored.values().len());
-        let places = device.upload(batch.scored.values())?;
-        let mut hidden = device.scratch(n * width)?;
-        embedding::forward(device, width, kept.hidden.view(), places.view(), hidden.view_mut())?;
-        let hidden = device.download(hidden.view())?;
-        Ok(Cpu::default().tensor_from_vec(hidden, (n, A::Width::default())))
+    /// The same model, to be asked and not trained.
+    pub fn scorer(&self) -> Scorer {
+        Scorer { weights: self.weights.clone() }
     }
 
     /// The model's number for each scored place, `[n]`, on a tape.
@@ -109,8 +195,8 @@ impl<A: Arch> ScalarModel<A> {
         let trunk = self.weights.trunk.clone();
         let values = self.weights.values.clone();
         let kept = trunk.forward(&values, batch, Keep::All)?;
-        let hidden = self.hidden(&kept, batch)?;
-        let head = self.head()?;
+        let hidden = hidden(&self.weights, &kept, batch, A::Width::default())?;
+        let head = Head::read(&self.weights, A::Width::default())?;
 
         let hidden_id = hidden.ghost();
         let (weight_id, bias_id) = (head.weight.ghost(), head.bias.ghost());
@@ -143,45 +229,7 @@ impl<A: Arch> ScalarModel<A> {
     /// # Errors
     /// If a token is not in the vocabulary, or the device fails.
     pub fn values_no_grad(&self, batch: &Batch) -> Result<Vec<f32>, ModelError> {
-        if batch.scored.values().is_empty() {
-            return Ok(Vec::new()); // a dfdx tensor of no elements cannot be read
-        }
-        let kept = self.weights.trunk.forward(&self.weights.values, batch, Keep::Nothing)?;
-        let hidden = self.hidden(&kept, batch)?;
-        Ok(self.head()?.forward(hidden).as_vec())
-    }
-
-    /// The model's numbers at chosen response tokens (from 0) of each row, without a tape: row by row as
-    /// [`Batch::at`], in passes of at most `tokens` tokens, or of one row where it is longer.
-    ///
-    /// # Errors
-    /// If a row has no prompt or is longer than the model's positions, a place is not within its response,
-    /// or a token is not in the vocabulary, or the device fails.
-    pub fn values_at(
-        &self,
-        rows: &[(&Sequence, &[usize])],
-        tokens: usize,
-    ) -> Result<Ragged<f32>, ModelError> {
-        for (row, (sequence, places)) in rows.iter().enumerate() {
-            Batch::check(&A::DIMS, row, sequence, places)?;
-        }
-        let mut values = Ragged::new();
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let mut sum = 0;
-            let fits = rest.iter().take_while(|(sequence, _)| {
-                sum += sequence.len();
-                sum <= tokens
-            });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            let batch = Batch::at(&A::DIMS, now.iter().copied())?;
-            let numbers = batch.scored.with_values(self.values_no_grad(&batch)?);
-            for row in numbers.expect("one number for each scored place").iter() {
-                values.push(row.iter().copied());
-            }
-            rest = later;
-        }
-        Ok(values)
+        self.scorer().values(batch)
     }
 }
 

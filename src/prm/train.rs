@@ -169,6 +169,11 @@ impl<A: Arch> PrmTraining<A> {
         Ok(())
     }
 
+    /// What the model's number for a line means.
+    pub fn objective(&self) -> Objective {
+        self.config.objective
+    }
+
     /// Whether all updates are done.
     pub fn is_done(&self) -> bool {
         self.step >= self.config.steps

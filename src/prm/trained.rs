@@ -1,22 +1,28 @@
 //! [`TrainedPrm`]: a scalar model as the process reward model that it was trained to be.
 
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 
 use super::metrics::HeldOut;
 use super::objective::Objective;
 use super::train::PrmExample;
 use crate::data::{Parameters, Sequence};
-use crate::model::{Arch, ModelError, ScalarModel};
+use crate::kernels::Device;
+use crate::model::{Arch, Dims, ModelError, ScalarModel, Scorer};
 use crate::plugin::{PrmError, PrmInput, ProcessRewardModel};
 
 /// R_φ: the score of a step is read at the token that ends its line, so steps that end within one token
 /// share theirs.
+///
+/// `A` is its shape, which a critic that starts from it must have too; `()` where the shape is known at run
+/// time alone, as of a PRM that a config file names.
 #[derive(Debug)]
-pub struct TrainedPrm<A: Arch> {
-    model: ScalarModel<A>,
+pub struct TrainedPrm<A> {
+    scorer: Scorer,
     objective: Objective,
     parameters: Parameters,
     batch_tokens: NonZeroUsize,
+    shape: PhantomData<fn() -> A>,
 }
 
 impl<A: Arch> TrainedPrm<A> {
@@ -25,9 +31,29 @@ impl<A: Arch> TrainedPrm<A> {
     /// # Errors
     /// If the device fails.
     pub fn new(model: ScalarModel<A>, objective: Objective) -> Result<Self, ModelError> {
-        let parameters = model.parameters()?;
+        Ok(Self::of(model.scorer(), objective, model.parameters()?))
+    }
+}
+
+impl TrainedPrm<()> {
+    /// The PRM with these parameters, of a model of shape `dims` that was trained with `objective`.
+    ///
+    /// # Errors
+    /// If the sizes do not fit together, the parameters are those of another shape, or the device fails.
+    pub fn of_shape(
+        device: &Device,
+        dims: Dims,
+        parameters: Parameters,
+        objective: Objective,
+    ) -> Result<Self, ModelError> {
+        Ok(Self::of(Scorer::new(device, dims, &parameters)?, objective, parameters))
+    }
+}
+
+impl<A> TrainedPrm<A> {
+    fn of(scorer: Scorer, objective: Objective, parameters: Parameters) -> Self {
         let batch_tokens = const { NonZeroUsize::new(16_384).unwrap() };
-        Ok(Self { model, objective, parameters, batch_tokens })
+        Self { scorer, objective, parameters, batch_tokens, shape: PhantomData }
     }
 
     /// Scores in passes of at most `tokens` tokens, which bounds the memory (16,384 otherwise).
@@ -46,14 +72,14 @@ impl<A: Arch> TrainedPrm<A> {
     }
 
     fn score(&self, rows: &[(&Sequence, &[usize])]) -> Result<Vec<Vec<f32>>, PrmError> {
-        let numbers = self.model.values_at(rows, self.batch_tokens.get());
+        let numbers = self.scorer.values_at(rows, self.batch_tokens.get());
         let numbers = numbers.map_err(|error| PrmError::Failed(error.to_string()))?;
         let score = |row: &[f32]| row.iter().map(|&number| self.objective.score(number)).collect();
         Ok(numbers.iter().map(score).collect())
     }
 }
 
-impl<A: Arch> ProcessRewardModel for TrainedPrm<A> {
+impl<A> ProcessRewardModel for TrainedPrm<A> {
     fn scores(&self, responses: &[PrmInput<'_>]) -> Result<Vec<Vec<f32>>, PrmError> {
         let rows: Vec<_> = responses.iter().map(|input| (input.sequence, input.step_tokens)).collect();
         self.score(&rows)

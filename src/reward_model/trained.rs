@@ -41,7 +41,7 @@ impl<A: Arch> RewardModel<A> {
         };
         let rows = rows.into_iter().enumerate().map(last).collect::<Result<Vec<_>, _>>()?;
         let places: Vec<_> = rows.iter().map(|(sequence, last)| (*sequence, last.as_slice())).collect();
-        Ok(self.model.values_at(&places, self.batch_tokens.get())?.values().to_vec())
+        Ok(self.model.scorer().values_at(&places, self.batch_tokens.get())?.values().to_vec())
     }
 
     /// The trunk and head, on the host, for a checkpoint.

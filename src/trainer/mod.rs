@@ -14,6 +14,7 @@ pub mod judged;
 pub mod ppo;
 pub mod run;
 pub mod run_folder;
+pub mod saved_prm;
 pub mod stage;
 
 pub use builder::{TrainerBuilder, builder};
@@ -27,4 +28,5 @@ pub use judged::{JudgedRollout, judge};
 pub use ppo::{KlControl, Parts, PpoConfig, RewardModel, Trainer};
 pub use run::Run;
 pub use run_folder::{RunFolder, RunFolderError};
+pub use saved_prm::SavedPrm;
 pub use stage::Stage;

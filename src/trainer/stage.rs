@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Checkpoint;
 use super::error::TrainerError;
 use super::events::{Events, metrics};
+use super::saved_prm::Description;
 use crate::data::Parameters;
 use crate::model::Arch;
 use crate::prm::PrmTraining;
@@ -96,8 +97,11 @@ impl<A: Arch> Stage for PrmTraining<A> {
         Ok(events.scalars("prm", self.done(), &metrics)?)
     }
 
+    /// [`SavedPrm`](super::SavedPrm) reads the PRM from it.
     fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
-        single("prm", self.done(), self.state()?)
+        let mut checkpoint = single("prm", self.done(), self.state()?)?;
+        checkpoint.state["prm"] = json!(Description { dims: A::DIMS, objective: self.objective() });
+        Ok(checkpoint)
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
