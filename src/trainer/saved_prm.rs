@@ -25,7 +25,7 @@ crate::card! {
 /// use pspo::trainer::SavedPrm;
 ///
 /// let error = SavedPrm::new("runs/nothing-here").build().err().unwrap();
-/// assert!(error.to_string().contains("there is no checkpoint in runs/nothing-here"));
+/// assert!(error.to_string().contains("cannot be read from runs/nothing-here"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
