@@ -1,5 +1,7 @@
 //! A batch of packed rows, and the places in it that are scored.
 
+use std::ops::Range;
+
 use super::arch::Dims;
 use super::error::ModelError;
 use crate::data::{Ragged, Sequence};
@@ -109,6 +111,23 @@ fn check_places(row: usize, sequence: &Sequence, places: &[usize]) -> Result<(),
     }
 }
 
+/// Cuts rows of these lengths into parts of at most `bound` tokens; a longer row is a part of its own.
+pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut held) = (0, 0);
+    for (row, &len) in lengths.iter().enumerate() {
+        if row > start && held + len > bound {
+            parts.push(start..row);
+            (start, held) = (row, 0);
+        }
+        held += len;
+    }
+    if start < lengths.len() {
+        parts.push(start..lengths.len());
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,5 +170,11 @@ mod tests {
             error.to_string(),
             "row 1 is to be scored at response token 2 (from 0), its response has 2 tokens"
         );
+    }
+
+    #[test]
+    fn parts_hold_all_rows_within_the_bound() {
+        assert_eq!(micro_batches(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(micro_batches(&[], 6), [] as [Range<usize>; 0]);
     }
 }

@@ -15,7 +15,7 @@ pub mod trunk;
 mod weights;
 
 pub use arch::{Arch, Dims};
-pub use batch::Batch;
+pub use batch::{Batch, micro_batches};
 pub use decode::{Decoder, Prefix};
 pub use error::ModelError;
 pub use optimizer::{AdamW, AdamWConfig, backward};

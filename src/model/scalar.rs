@@ -8,7 +8,7 @@ use dfdx::prelude::{
 };
 
 use super::arch::{Arch, Dims};
-use super::batch::Batch;
+use super::batch::{Batch, micro_batches};
 use super::error::ModelError;
 use super::optimizer::{Trainable, WeightsMut};
 use super::tensor::{Cpu, NoneTape, OnTape, Tensor, Vector};
@@ -117,21 +117,14 @@ impl Scorer {
         for (row, (sequence, places)) in rows.iter().enumerate() {
             Batch::check(dims, row, sequence, places)?;
         }
+        let lengths: Vec<usize> = rows.iter().map(|(sequence, _)| sequence.len()).collect();
         let mut values = Ragged::new();
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let mut sum = 0;
-            let fits = rest.iter().take_while(|(sequence, _)| {
-                sum += sequence.len();
-                sum <= tokens
-            });
-            let (now, later) = rest.split_at(fits.count().max(1));
-            let batch = Batch::at(dims, now.iter().copied())?;
+        for part in micro_batches(&lengths, tokens) {
+            let batch = Batch::at(dims, rows[part].iter().copied())?;
             let numbers = batch.scored.with_values(self.values(&batch)?);
             for row in numbers.expect("one number for each scored place").iter() {
                 values.push(row.iter().copied());
             }
-            rest = later;
         }
         Ok(values)
     }

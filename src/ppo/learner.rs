@@ -1,7 +1,6 @@
 //! One PPO update: epochs of minibatches over a batch of experience.
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
 use crate::data::numbers::{ClipRange, LearningRate, Temperature};
 use crate::data::{Ragged, Seed, Sequence};
-use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward};
+use crate::model::{
+    AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward, micro_batches,
+};
 
 /// How to update policy and critic from a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -221,23 +222,6 @@ impl<A: Arch> Learner<A> {
     }
 }
 
-/// Cuts rows of these lengths into parts of at most `bound` tokens; a longer row is a part of its own.
-pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let (mut start, mut held) = (0, 0);
-    for (row, &len) in lengths.iter().enumerate() {
-        if row > start && held + len > bound {
-            parts.push(start..row);
-            (start, held) = (row, 0);
-        }
-        held += len;
-    }
-    if start < lengths.len() {
-        parts.push(start..lengths.len());
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,11 +319,5 @@ mod tests {
             .map(|((now, old), a)| (now - old) * a)
             .sum();
         assert!(gain > 0.0);
-    }
-
-    #[test]
-    fn parts_hold_all_rows_within_the_bound() {
-        assert_eq!(micro_batches(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
-        assert_eq!(micro_batches(&[], 6), [] as [Range<usize>; 0]);
     }
 }

@@ -6,6 +6,6 @@ pub mod loss;
 pub mod whiten;
 
 pub use gae::{Estimates, Gae};
-pub use learner::{Experience, Learner, UpdateConfig, UpdateFigures, micro_batches};
+pub use learner::{Experience, Learner, UpdateConfig, UpdateFigures};
 pub use loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
 pub use whiten::whiten;
