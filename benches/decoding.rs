@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pspo::data::Seed;
 use pspo::data::numbers::Temperature;
 use pspo::kernels::Device;
-use pspo::model::{Policy, Tokenizer};
+use pspo::model::{Arch, Policy, Tokenizer};
 use pspo::rollouts::{Sampling, sample};
 
 pspo::arch! {
@@ -20,7 +20,9 @@ fn decoding(criterion: &mut Criterion) {
     const WARM: Temperature = Temperature::new(1.0);
     // An untrained policy hardly ever draws the end, so nearly all rows get their 128 tokens.
     let policy = Policy::<Small>::random(&Device::cpu(), Seed::root(1)).expect("the CPU has room");
-    let tokenizer = Tokenizer::train(["print(x)\n"], 512).expect("a text to learn from");
+    let code = include_str!("../src/model/decode.rs");
+    let tokenizer = Tokenizer::train([code], Small::DIMS.vocabulary).expect("a text to learn from");
+    assert_eq!(tokenizer.vocabulary(), Small::DIMS.vocabulary, "the code is too short");
     let prompts: Vec<Vec<u32>> = (0..8).map(|row| (0..64).map(|n| (7 * n + row) % 256).collect()).collect();
     let sampling = Sampling::training(WARM, const { NonZeroUsize::new(128).unwrap() });
     let decode = || sample(&policy, &tokenizer, &prompts, 8, &sampling, Seed::root(2)).expect("rows fit");
