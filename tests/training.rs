@@ -23,13 +23,14 @@ pspo::arch! {
 }
 
 fn problem(id: usize, task: Task) -> Problem {
-    let tests = vec![TestCase::Assert { code: "x".into() }];
+    let tests = vec![TestCase::Assert { code: "x".into(), calls: vec![] }];
     Problem {
         id: format!("p{id}"),
         prompt: format!("say {}:", ["one", "two", "three"][id % 3]),
         task,
         tests,
         held_out_tests: vec![],
+        matching: Default::default(),
         solution: None,
         metadata: Default::default(),
     }

@@ -2,6 +2,7 @@
 //! seeds and named parameters. Nothing here imports from the rest of the crate.
 
 pub mod labels;
+pub mod matching;
 pub mod numbers;
 pub mod parameters;
 pub mod problem;
@@ -11,6 +12,7 @@ pub mod sequence;
 pub mod steps;
 
 pub use labels::{Label, Labels, PromptClass, ResponseClass};
+pub use matching::Matching;
 pub use parameters::{Layout, LayoutError, Parameters};
 pub use problem::{Problem, ProblemError, ProblemSet, Task, TestCase};
 pub use ragged::{Ragged, RaggedError};

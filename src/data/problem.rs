@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Matching;
+
 /// What judges a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,7 +30,7 @@ pub enum TestCase {
     Script {
         /// Variables that the program finds set.
         variables: BTreeMap<String, serde_json::Value>,
-        /// What it must print. Trailing blanks of each line and trailing line ends do not count.
+        /// What it must print, by [`Problem::matching`].
         stdout: String,
     },
     /// Run the program with this standard input; compare what it prints.
@@ -44,13 +46,18 @@ pub enum TestCase {
         function: String,
         /// Positional arguments.
         arguments: Vec<serde_json::Value>,
-        /// The value that it must return, of the same type.
+        /// The value that it must return, by [`Problem::matching`].
         expected: serde_json::Value,
     },
     /// Run this code after the program; a failed `assert` fails the test.
     Assert {
         /// Code in the program's language.
         code: String,
+        /// The names of the program's that the code means to use. Where it says, no other name of the program's
+        /// can stand in its way: a program that defines an `abs` or an `isclose` of its own judges itself.
+        /// Empty: any name that neither the code nor the language defines.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<String>,
     },
 }
 
@@ -71,6 +78,9 @@ pub struct Problem {
     /// Tests for evaluation alone, never seen by a reward.
     #[serde(default)]
     pub held_out_tests: Vec<TestCase>,
+    /// When an answer counts as the one that a test expects.
+    #[serde(default, skip_serializing_if = "Matching::is_exact")]
+    pub matching: Matching,
     /// A program that passes, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solution: Option<String>,
@@ -204,8 +214,9 @@ mod tests {
             id: id.into(),
             prompt: "p".into(),
             task: Task::Code,
-            tests: vec![TestCase::Assert { code: "assert True".into() }],
+            tests: vec![TestCase::Assert { code: "assert True".into(), calls: vec![] }],
             held_out_tests: vec![],
+            matching: Matching::Exact,
             solution: None,
             metadata: BTreeMap::new(),
         }

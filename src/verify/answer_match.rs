@@ -2,18 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::{excerpt, same_output, same_value};
-use crate::data::TestCase;
+use super::compare::excerpt;
+use super::matching::{matches_output, matches_value};
+use crate::data::{Matching, TestCase};
 use crate::plugin::{Outcome, Submission, Verdict, Verifier, VerifierConfig, VerifyError};
 
 /// Passes a response whose text is the expected answer.
 ///
 /// The answer is the response, or what follows the last [`AnswerMatchConfig::after`] in it, without
 /// the white space around it. Against a test that expects printed text
-/// ([`TestCase::Script`], [`TestCase::Stdio`]) it is compared by [`same_output`], white space around the
+/// ([`TestCase::Script`], [`TestCase::Stdio`]) it is compared by [`matches_output`], white space around the
 /// expected text put aside too. Against a [`TestCase::Call`] that expects a string it must be that
 /// string, quotes and all that is in it; against one that expects another value it is read as JSON and
-/// compared by [`same_value`]. Variables, input and arguments are not looked at.
+/// compared by [`matches_value`]. Variables, input and arguments are not looked at.
 ///
 /// ```
 /// use pspo::verify::{AnswerMatch, AnswerMatchConfig};
@@ -72,7 +73,7 @@ impl Verifier for AnswerMatch {
         let mut passed = 0;
         let mut detail = String::new();
         for (number, test) in (1..).zip(submission.tests) {
-            if matches(answer, test)? {
+            if matches(answer, test, &submission.problem.matching)? {
                 passed += 1;
             } else if detail.is_empty() {
                 detail = match answer {
@@ -89,10 +90,10 @@ impl Verifier for AnswerMatch {
     }
 }
 
-fn matches(answer: Option<&str>, test: &TestCase) -> Result<bool, VerifyError> {
+fn matches(answer: Option<&str>, test: &TestCase, rule: &Matching) -> Result<bool, VerifyError> {
     let expected = match test {
         TestCase::Script { stdout, .. } | TestCase::Stdio { stdout, .. } => {
-            return Ok(answer.is_some_and(|answer| same_output(stdout.trim(), answer)));
+            return answer.map_or(Ok(false), |answer| matches_output(rule, stdout.trim(), answer));
         }
         TestCase::Call { expected, .. } => expected,
         other => {
@@ -100,10 +101,12 @@ fn matches(answer: Option<&str>, test: &TestCase) -> Result<bool, VerifyError> {
             return Err(VerifyError::Unsupported(what));
         }
     };
-    Ok(answer.is_some_and(|answer| match expected.as_str() {
-        Some(text) => text.trim() == answer,
-        None => serde_json::from_str(answer).is_ok_and(|answer| same_value(expected, &answer)),
-    }))
+    let Some(answer) = answer else { return Ok(false) };
+    match (expected.as_str(), serde_json::from_str(answer)) {
+        (Some(text), _) => Ok(text.trim() == answer),
+        (None, Ok(answer)) => matches_value(rule, expected, &answer),
+        (None, Err(_)) => Ok(false),
+    }
 }
 
 #[cfg(test)]

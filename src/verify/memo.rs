@@ -15,14 +15,14 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key of a submission. The problem's id, metadata and the tests go in as a hash of 128 bits,
+    /// The key of a submission. The problem's id, metadata, rule and the tests go in as a hash of 128 bits,
     /// since the same id may come with other tests (held-out ones, another problem set).
     pub fn of(submission: &Submission<'_>) -> Self {
         let Submission { problem, program, tests } = submission;
         let mut hash = Hash128::default();
         // Writing to a hasher cannot fail, nor can these maps, whose keys are strings; if it did, the
         // key would still be a function of the submission.
-        let _ = serde_json::to_writer(&mut hash, &(&problem.id, &problem.metadata, tests));
+        let _ = serde_json::to_writer(&mut hash, &(&problem.id, &problem.metadata, &problem.matching, tests));
         Self { problem: hash.finish(), program: Arc::from(*program) }
     }
 }

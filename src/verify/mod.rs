@@ -6,9 +6,11 @@
 
 pub mod answer_match;
 pub mod compare;
+pub mod matching;
 mod memo;
 pub mod pool;
 
 pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
+pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, Judged, TooManyErrors, VerifierPool};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use monty_types::MontyObject;
-use pspo::data::TestCase;
+use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, Verdict, VerifyError};
-use pspo::verify::{excerpt, same_output};
+use pspo::verify::{excerpt, matches_output};
 use serde_json::Value;
 
 use crate::MontyConfig;
@@ -24,6 +24,7 @@ type TestResult = Result<Option<Failed>, VerifyError>;
 pub(crate) fn judge(
     program: &str,
     tests: &[TestCase],
+    matching: &Matching,
     config: &MontyConfig,
     begin: &dyn Fn(),
 ) -> Result<Verdict, VerifyError> {
@@ -38,7 +39,7 @@ pub(crate) fn judge(
         Ok(facts) => {
             let mut program = Program::new(program, config, begin);
             for (number, test) in (1..).zip(tests) {
-                match run_test(&mut program, &facts, test)? {
+                match run_test(&mut program, &facts, test, matching)? {
                     None => passed += 1,
                     Some((outcome, what)) => {
                         fail(number, outcome, &what);
@@ -80,7 +81,7 @@ fn read(program: &str, tests: &[TestCase]) -> Result<Facts, Refused> {
     dialect::check(program, &given)
 }
 
-fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase) -> TestResult {
+fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase, matching: &Matching) -> TestResult {
     match test {
         TestCase::Script { variables, stdout } => {
             let names = variables.keys().map(|name| python_name(name)).collect::<Result<_, _>>()?;
@@ -90,7 +91,7 @@ fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase) -> TestRe
                 Err(failed) => return Ok(Some(failed)),
             };
             let wrong = || format!("printed {}, not {}", excerpt(&finished.printed), excerpt(stdout));
-            Ok((!same_output(stdout, &finished.printed)).then(|| (Outcome::Wrong, wrong())))
+            Ok((!matches_output(matching, stdout, &finished.printed)?).then(|| (Outcome::Wrong, wrong())))
         }
         TestCase::Call { function, arguments, expected } => {
             let names: Vec<_> = (0..arguments.len()).map(|index| format!("__argument_{index}")).collect();
@@ -101,9 +102,9 @@ fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase) -> TestRe
             };
             let wrong =
                 || format!("returned {}, not {}", shown(&finished.value), excerpt(&expected.to_string()));
-            Ok((!is_expected(expected, &finished.value)?).then(|| (Outcome::Wrong, wrong())))
+            Ok((!is_expected(matching, expected, &finished.value)?).then(|| (Outcome::Wrong, wrong())))
         }
-        TestCase::Assert { code } => {
+        TestCase::Assert { code, .. } => {
             let facts = check_assert(program, facts, code)?;
             let epilogue = format!("{code}\n\n{REACHED:?}");
             Ok(match program.run(&facts, vec![], [], &epilogue)? {

@@ -39,6 +39,7 @@ impl Verifier for MontyVerifier {
         if tests.is_empty() {
             return Err(VerifyError::NoTests(problem.id.clone()));
         }
-        self.workers.judge(Job { program: program.to_owned(), tests: tests.to_vec() })
+        let (program, matching) = (program.to_owned(), problem.matching.clone());
+        self.workers.judge(Job { program, tests: tests.to_vec(), matching })
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pspo::data::TestCase;
+use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, Verdict, VerifyError};
 
 use crate::MontyConfig;
@@ -33,10 +33,11 @@ const LEFT_BEHIND: usize = 8;
 pub(crate) struct Job {
     pub program: String,
     pub tests: Vec<TestCase>,
+    pub matching: Matching,
 }
 
 /// What a worker does: [`judge`], or less in a test.
-type Judge = fn(&str, &[TestCase], &MontyConfig, &dyn Fn()) -> Result<Verdict, VerifyError>;
+type Judge = fn(&str, &[TestCase], &Matching, &MontyConfig, &dyn Fn()) -> Result<Verdict, VerifyError>;
 
 /// Idle threads; one is started whenever none is idle, so there are as many as callers at a time.
 pub(crate) struct Workers {
@@ -159,8 +160,9 @@ impl Worker {
             while let Ok(job) = to_do.recv() {
                 let begin = || worker_clock.begin();
                 // What a panic leaves behind is dropped with this thread.
-                let judged =
-                    catch_unwind(AssertUnwindSafe(|| judge(&job.program, &job.tests, &config, &begin)));
+                let judged = catch_unwind(AssertUnwindSafe(|| {
+                    judge(&job.program, &job.tests, &job.matching, &config, &begin)
+                }));
                 let (message, goes_on) = match judged {
                     Ok(judged) => (Answer::Judged(judged), true),
                     Err(panic) => (Answer::Panicked(panic_message(panic.as_ref())), false),
@@ -191,13 +193,18 @@ mod tests {
     use super::*;
 
     fn job(program: &str) -> Job {
-        Job { program: program.into(), tests: vec![TestCase::Assert { code: String::new() }] }
+        Job {
+            program: program.into(),
+            tests: vec![TestCase::Assert { code: String::new(), calls: vec![] }],
+            matching: Matching::Exact,
+        }
     }
 
     /// Passes; panics on `panic`, and on `slow` goes on for two seconds, whatever the limit.
     fn quick(
         program: &str,
         tests: &[TestCase],
+        _: &Matching,
         _: &MontyConfig,
         _: &dyn Fn(),
     ) -> Result<Verdict, VerifyError> {

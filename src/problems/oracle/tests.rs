@@ -211,6 +211,6 @@ fn other_problems_are_refused() {
     let text = problem("print(a)\n", &[(serde_json::json!({"a": "5"}), "5\n")]);
     assert!(refused(&text).contains("the subset has no state"));
     let mut call = good.clone();
-    call.tests = vec![TestCase::Assert { code: "assert True".into() }];
+    call.tests = vec![TestCase::Assert { code: "assert True".into(), calls: vec![] }];
     assert!(refused(&call).contains("a test is no script"));
 }

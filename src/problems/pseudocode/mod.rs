@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::python::state::{State, Value};
 use super::python::{NAMES, Statement};
+use crate::data::matching::Matching;
 use crate::data::problem::{Problem, ProblemError, ProblemSet, Task, TestCase};
 use crate::data::seed::Seed;
 
@@ -262,6 +263,7 @@ impl Pseudocode {
                 task: Task::Code,
                 tests,
                 held_out_tests,
+                matching: Matching::Exact,
                 solution,
                 metadata: BTreeMap::from([
                     ("steps".to_owned(), Json::from(steps)),
