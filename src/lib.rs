@@ -14,6 +14,8 @@ pub mod report;
 pub mod reward;
 pub mod reward_model;
 pub mod rollouts;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 pub mod sft;
 pub mod steps;
 pub mod trainer;

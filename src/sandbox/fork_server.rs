@@ -1,0 +1,161 @@
+//! [`ForkServer`]: an interpreter that was started once and forks a confined copy of itself for each program.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_timeout;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair, sockopt,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+use serde_json::json;
+
+use super::call::Calls;
+use super::program::{Program, memory_file};
+use super::running::{Life, Running};
+use super::spawn::{self, Stages};
+use super::{Sandbox, SandboxError, confine, confined, root};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Processor seconds that a fork may take unless the server, which knows what it is to do, allows it less.
+const MOST_CPU_SECONDS: u64 = 3600;
+
+/// Bytes of an answer.
+const MOST_BYTES: usize = 4096;
+
+/// File descriptors that go with a message, at most.
+const MOST_FDS: usize = 8;
+
+/// A process within the sandbox that forks programs on demand, each in namespaces and with a `/tmp` of its own.
+///
+/// # Protocol
+/// The server is started with one end of a socket pair of type `SOCK_SEQPACKET` as its standard input.
+/// 1. It receives a message of JSON, `{"room": calls, "confine": calls}`, and answers `R` when it is ready. Each
+///    call is `[what, number, arguments, optional]`; an argument is a number, `{"result": place}`,
+///    `{"bytes": hex, "patches": [[offset, place]]}` or `{"program": hex}`.
+/// 2. For a message of one letter, which says what kind of program, with file descriptors it clones itself into new process, mount and IPC namespaces. The
+///    clone makes the calls of `room`, and forks the program: that one takes the first three descriptors for
+///    standard input, output and error, makes the calls of `confine` and runs, with the descriptors after the
+///    fourth, and a limit of processor time that it sets itself. The clone waits for it, and writes to the fourth what [`Running`] reads: five 64-bit integers, 1,
+///    the wait status, 0, microseconds of processor time, and KiB of memory. Then it ends.
+/// 3. It answers `K` with a pidfd of the clone, or `E` and a text.
+///
+/// It ends when its standard input does.
+pub struct ForkServer {
+    socket: OwnedFd,
+    sandbox: Sandbox,
+    /// Ends the server when dropped.
+    _server: Running,
+}
+
+impl ForkServer {
+    /// Starts a server and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it cannot be started, or does not get ready.
+    pub fn start(sandbox: &Sandbox, program: &Program<'_>) -> Result<Self, SandboxError> {
+        let (socket, inner) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
+        let mut room = Calls::default();
+        spawn::die_with_parent(&mut room);
+        confine::limit_stack(&mut room);
+        confine::keep_admin(&mut room);
+        let stages = Stages {
+            enter: sandbox.enter.clone(),
+            room: room.into(),
+            confine: None,
+            leave: Calls::default().into(),
+            kept: vec![],
+            joins: vec![],
+        };
+        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (life, status, record) = sandbox.supervised(program, [inner, stdout_end, stderr_end], stages)?;
+        let limits = sandbox.limits().clone();
+        let server = Running::new(life, [stdout, stderr, status], limits)?.with_record(record);
+        let this = Self { socket, sandbox: sandbox.clone(), _server: server };
+
+        let mut room = Calls::default();
+        root::private_folder(&mut room, sandbox.limits().disk_bytes);
+        let confine = confined(MOST_CPU_SECONDS, sandbox.limits())?;
+        let set_up = json!({ "room": room.to_json(), "confine": confine.to_json() });
+        this.send(set_up.to_string().as_bytes(), &[])?;
+        match this.receive() {
+            Ok((answer, _)) if answer == b"R" => Ok(this),
+            other => {
+                let said = match other {
+                    Ok((answer, _)) => format!("it said {:?}", String::from_utf8_lossy(&answer)),
+                    Err(error) => error.to_string(),
+                };
+                let ended = this._server.end()?;
+                let stderr = String::from_utf8_lossy(&ended.stderr);
+                Err(SandboxError::ForkServer(format!("it did not get ready: {said}; {}", stderr.trim_end())))
+            }
+        }
+    }
+
+    /// Forks a program of a kind that the server knows by one letter, which gets `stdin`, and `extra` file
+    /// descriptors by the server's own convention.
+    ///
+    /// # Errors
+    /// If the server does not answer, or says that it cannot. It should be given up then.
+    pub fn fork(
+        &mut self,
+        kind: u8,
+        stdin: &[u8],
+        extra: &[BorrowedFd<'_>],
+    ) -> Result<Running, SandboxError> {
+        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (status, status_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let stdin = memory_file(stdin)?;
+        let mut fds = vec![stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd(), status_end.as_fd()];
+        fds.extend(extra);
+        self.send(&[kind], &fds)?;
+        match self.receive()? {
+            (answer, Some(pidfd)) if answer == b"K" => {
+                Running::new(Life::Keeper(pidfd), [stdout, stderr, status], self.sandbox.limits().clone())
+            }
+            (answer, _) => Err(SandboxError::ForkServer(String::from_utf8_lossy(&answer).into_owned())),
+        }
+    }
+
+    fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(SandboxError::ForkServer(format!(
+                "more than {MOST_FDS} file descriptors for a program"
+            )));
+        }
+        sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), SandboxError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut bytes = vec![0; MOST_BYTES];
+        let message = recvmsg(
+            &self.socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        if message.bytes == 0 {
+            return Err(SandboxError::ForkServer("it ended".into()));
+        }
+        bytes.truncate(message.bytes);
+        let fd = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        });
+        Ok((bytes, fd))
+    }
+}
