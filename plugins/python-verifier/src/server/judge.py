@@ -1,0 +1,245 @@
+# The side that is trusted: runs the problem's own test code, and reaches the program only through plain data.
+#
+# A name that the test code does not define is the program's if the test says so (`calls`), a builtin, or else the
+# program's. What comes back from the program is plain, or a `Remote`: something that can be called and looked
+# into. It equals nothing but itself, so that no `__eq__` of the program's is ever asked.
+
+import builtins
+import importlib
+import traceback
+
+# Modules that test code may use under the program's name for them: the judge's own are taken.
+MODULES = {
+    "bisect", "cmath", "collections", "copy", "datetime", "decimal", "fractions", "functools", "heapq", "itertools",
+    "json", "math", "numbers", "operator", "random", "re", "statistics", "string", "sys", "time", "typing",
+}
+
+
+class Unsupported(BaseException):
+    """The test needs something of the program that cannot cross as plain data."""
+
+
+class NotPlain(Exception):
+    """The program gave something else than plain data where a value was asked for."""
+
+
+class Raised(Exception):
+    """The program raised what the builtins have no name for."""
+
+
+class Tampered(BaseException):
+    """What came back is no answer."""
+
+
+class Program:
+    def __init__(self, channel, names):
+        self.channel = channel
+        self.names = set(names)
+        self.requests = 0
+
+    def ask(self, operation, target, *rest):
+        self.requests += 1
+        self.channel.send({"id": self.requests, "do": operation, "target": target, "with": rest})
+        try:
+            answer = self.channel.receive()
+            if type(answer) is not dict or answer.pop("id", None) != self.requests:
+                raise Tampered
+            if "missing" in answer:
+                raise NameError("name %r is not defined" % answer["missing"])
+            if "raised" in answer:
+                bases, text = answer["raised"]
+                raise self.exception([str(base) for base in bases], str(text))
+            arguments = answer.get("arguments")
+            return self.value(answer["value"]), arguments and [self.value(argument) for argument in arguments]
+        except (KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
+            if getattr(error, "of_the_program", False):
+                raise
+            raise Tampered from None
+
+    def value(self, data):
+        return decode(data, lambda number, name: Remote(self, int(number), str(name)))
+
+    def exception(self, bases, text):
+        for name in bases:
+            kind = getattr(builtins, name, None)
+            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not AssertionError:
+                try:
+                    error = kind(text)
+                except Exception:
+                    error = Raised(text)
+                break
+        else:
+            error = Raised(text)
+        error.of_the_program = True
+        error.text = text
+        return error
+
+    def global_value(self, name):
+        value, _ = self.ask("get", name)
+        if isinstance(value, Module):
+            if value.name.split(".")[0] not in MODULES:
+                raise Unsupported("the test uses the program's module `%s`" % value.name)
+            return importlib.import_module(value.name)
+        return value
+
+
+class Remote:
+    """Something of the program's that is not plain."""
+
+    def __init__(self, program, number, type_name):
+        self.__dict__.update(program=program, number=number, type_name=type_name)
+
+    def outward(self, value):
+        if isinstance(value, Remote):
+            return {"object": [value.number, value.type_name]}
+        kept = Plain()
+        data = kept.encode(value)
+        if kept.kept:
+            inner = kept.kept[0]
+            if isinstance(inner, Remote):
+                return self.with_remotes(value)
+            raise Unsupported("the test passes an object of type `%s` to the program" % type(inner).__name__)
+        return data
+
+    def with_remotes(self, value):
+        if type(value) is list:
+            return [self.outward(item) for item in value]
+        if type(value) is tuple:
+            return {"tuple": [self.outward(item) for item in value]}
+        if type(value) is dict:
+            return {"dict": [[self.outward(key), self.outward(item)] for key, item in value.items()]}
+        raise Unsupported("the test passes objects of the program in a `%s`" % type(value).__name__)
+
+    def __call__(self, *arguments, **keywords):
+        sent = [self.outward(argument) for argument in arguments]
+        named = {name: self.outward(argument) for name, argument in keywords.items()}
+        value, after = self.program.ask("call", self.number, sent, named)
+        if after:
+            for argument, new in zip(arguments, after):
+                replace(argument, new)
+        return value
+
+    def __getattr__(self, name):
+        return self.program.ask("attribute", self.number, name)[0]
+
+    def __setattr__(self, name, value):
+        self.program.ask("set attribute", self.number, name, self.outward(value))
+
+    def __getitem__(self, key):
+        return self.program.ask("item", self.number, self.outward(key))[0]
+
+    def __iter__(self):
+        return iter(self.program.ask("items", self.number)[0])
+
+    def __len__(self):
+        length = self.program.ask("length", self.number)[0]
+        if type(length) is not int or length < 0:
+            raise NotPlain("a length that is no number")
+        return length
+
+    def __str__(self):
+        return str(self.program.ask("text", self.number)[0])
+
+    def __eq__(self, other):
+        return isinstance(other, Remote) and other.number == self.number
+
+    def __hash__(self):
+        return hash(self.number)
+
+    def __bool__(self):
+        raise NotPlain("an object of type `%s`, where a value was expected" % self.type_name)
+
+
+def replace(argument, new):
+    """What the program did to an argument, done to the judge's own."""
+    kind = type(argument)
+    if kind is not type(new):
+        return
+    if kind is list or kind is bytearray:
+        argument[:] = new
+    elif kind in (dict, set, collections.deque):
+        argument.clear()
+        if kind is collections.deque:
+            argument.extend(new)
+        else:
+            argument.update(new)
+
+
+class Names(dict):
+    """The test code's names. `calls` are those of the program that it means to use; if it does not say, any."""
+
+    def __init__(self, program, calls):
+        super().__init__(__name__="tests", __builtins__=builtins)
+        self.program = program
+        self.calls = set(calls)
+
+    def __missing__(self, name):
+        if name not in self.calls and hasattr(builtins, name):
+            raise KeyError(name)
+        if name not in self.program.names:
+            if self.calls and name not in self.calls:
+                raise Unsupported("the test uses `%s`, which neither it nor the builtins define" % name)
+            raise KeyError(name)
+        value = self.program.global_value(name)
+        if self.calls and name not in self.calls and isinstance(value, Remote):
+            raise Unsupported("the test uses `%s`, which it does not say to be the program's" % name)
+        self[name] = value
+        return value
+
+
+def judge(control, peer):
+    job = control.receive()
+    if job["role"] == "check":
+        check(control, job)
+    try:
+        tests = [(compile(code, "test.py", "exec", dont_inherit=True), calls) for code, calls in job["tests"]]
+    except (SyntaxError, ValueError) as error:
+        control.send({"unsupported": "the test's code does not compile: " + last_line(error)})
+        return
+    program = Program(peer, job["names"])
+    for number, (test, calls) in enumerate(tests):
+        result = run_test(test, Names(program, calls))
+        control.send({"test": number, **result})
+        if "passed" not in result and not job["run_all"]:
+            return
+
+
+def run_test(test, names):
+    """What one test came to. Whoever raises it, an exception that leaves the test code fails the test."""
+    try:
+        exec(test, names)
+        return {"passed": True}
+    except Unsupported as error:
+        return {"unsupported": str(error)}
+    except Gone:
+        return {"gone": True}
+    except Tampered:
+        return {"tampered": True}
+    except NotPlain as error:
+        return {"wrong": str(error)}
+    except SystemExit:
+        return {"unsupported": "the test's code exits"}
+    except BaseException as error:
+        if getattr(error, "of_the_program", False):
+            return {"raised": error.text}
+        if isinstance(error, AssertionError):
+            return {"wrong": where(error, last_line(error))}
+        return {"wrong": last_line(error)}
+
+
+def where(error, text):
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "test.py"]
+    return "%s (line %d of the test)" % (text, frames[-1].lineno) if frames else text
+
+
+def check(control, job):
+    """A checker of the problem's: many answers may be right."""
+    names = {"__name__": "checker"}
+    exec(compile(job["code"], "checker.py", "exec", dont_inherit=True), names)
+    for number, (stdin, expected, printed) in enumerate(job["runs"]):
+        verdict = names["check"](stdin, expected, printed)
+        if verdict is not True and verdict is not False:
+            control.send({"unsupported": "the checker returned neither True nor False"})
+            os._exit(0)
+        control.send({"test": number, "passed": True} if verdict else {"test": number, "wrong": "the checker says no"})
+    os._exit(0)

@@ -1,0 +1,156 @@
+# The fork server: see `pspo::sandbox::ForkServer` for its protocol. It is started in the sandbox, with one end of a
+# socket as its standard input, imports what programs commonly import, and forks.
+
+import ctypes
+import fcntl
+import gc
+import signal
+
+# Imported once here, so that a program's own import takes no time.
+import bisect, copy, datetime, decimal, fractions, functools, heapq, io, itertools, math, operator  # noqa: E401,F401
+import queue, random, re, statistics, string, time, typing  # noqa: E401,F401
+
+CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}[os.uname().machine]
+CLOSE_RANGE = 436
+FLAGS = 0x00020000 | 0x08000000 | 0x20000000 | 0x00001000 | signal.SIGCHLD  # NEWNS, NEWIPC, NEWPID, PIDFD
+
+# Not `CDLL`, which lets go of the interpreter's lock: a clone made without it would wait for it.
+libc = ctypes.PyDLL(None, use_errno=True)
+system_call = libc.syscall
+system_call.restype = ctypes.c_long
+
+
+class SockFprog(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def prepare(calls):
+    """System calls with their arguments laid out in memory."""
+    prepared = []
+    for what, number, arguments, optional in calls:
+        words = []
+        for argument in arguments:
+            if type(argument) is int:
+                words.append(ctypes.c_long(argument))
+            elif "result" in argument:
+                words.append(argument["result"])
+            elif "bytes" in argument:
+                data = bytes.fromhex(argument["bytes"])
+                buffer = ctypes.create_string_buffer(data, len(data))
+                words.append((buffer, argument["patches"]) if argument["patches"] else buffer)
+            else:
+                data = bytes.fromhex(argument["program"])
+                buffer = ctypes.create_string_buffer(data, len(data))
+                head = SockFprog(len(data) // 8, ctypes.addressof(buffer))
+                head.keep = buffer
+                words.append(head)
+        prepared.append((what, number, words, optional))
+    return prepared
+
+
+class Failed(Exception):
+    pass
+
+
+def make(calls):
+    """Makes prepared system calls, one after the other."""
+    results = []
+    for what, number, words, optional in calls:
+        arguments = []
+        for word in words:
+            if type(word) is int:
+                word = ctypes.c_long(results[word])
+            elif type(word) is tuple:
+                word, patches = word
+                for offset, place in patches:
+                    word[offset : offset + 4] = struct.pack("=i", results[place])
+            arguments.append(word if isinstance(word, ctypes.c_long) else ctypes.byref(word))
+        result = system_call(ctypes.c_long(number), *arguments)
+        if result < 0 and not optional:
+            raise Failed(what, ctypes.get_errno())
+        results.append(result)
+
+
+def main():
+    server = socket.socket(fileno=0)
+    set_up = json.loads(server.recv(1 << 20))
+    room, confine = prepare(set_up["room"]), prepare(set_up["confine"])
+    # Nobody waits for the keepers: they are gone when they end.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    pidfd = ctypes.c_int(-1)
+    gc.collect()
+    gc.freeze()
+    server.send(b"R")
+    while True:
+        message, fds, _, _ = socket.recv_fds(server, 64, 8)
+        if not message:
+            os._exit(0)
+        pid = system_call(ctypes.c_long(CLONE), ctypes.c_long(FLAGS), None, ctypes.byref(pidfd), None, None)
+        if pid == 0:
+            keep(message, fds, room, confine)
+        for fd in fds:
+            os.close(fd)
+        if pid < 0:
+            server.send(b"E" + os.strerror(ctypes.get_errno()).encode())
+        else:
+            socket.send_fds(server, [b"K"], [pidfd.value])
+            os.close(pidfd.value)
+
+
+def keep(message, fds, room, confine):
+    """Process 1 of a program's namespace: starts it, waits for it, tells how it ended."""
+    status = fds[3]
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        make(room)
+        pid = os.fork()
+        if pid == 0:
+            become_program(message, fds, confine)
+        close_range(0, status - 1)
+        close_range(status + 1, 0xFFFFFFFF)
+        while True:
+            ended, wait_status, usage = os.wait4(-1, 0)
+            if ended == pid:
+                break
+        cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
+        os.write(status, struct.pack("=5q", 1, wait_status, 0, cpu, usage.ru_maxrss))
+    except Failed as error:
+        os.write(status, struct.pack("=5q", 2, 0, error.args[1], 0, 0))
+    finally:
+        os._exit(0)
+
+
+def close_range(first, last):
+    system_call(*(ctypes.c_long(word) for word in (CLOSE_RANGE, first, last, 0)))
+
+
+def become_program(message, fds, confine):
+    """Takes the first three descriptors for its own, those behind the fourth as 3 and 4, and gives up the rest."""
+    status = fcntl.fcntl(fds[3], fcntl.F_DUPFD_CLOEXEC, 64)
+    try:
+        safe = [fcntl.fcntl(fd, fcntl.F_DUPFD, 32) for fd in fds[:3] + fds[4:]]
+        for number, fd in enumerate(safe):
+            os.dup2(fd, number, inheritable=number < 3)
+        close_range(len(safe), status - 1)
+        close_range(status + 1, 0xFFFFFFFF)
+        make(confine)
+        os.close(status)
+    except Failed as error:
+        os.write(status, struct.pack("=5q", 2, 1, error.args[1], 0, 0))
+        os._exit(1)
+    for signal_number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(signal_number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    streams = {"encoding": "utf-8", "errors": "surrogateescape", "closefd": False}
+    sys.stdin = sys.__stdin__ = open(0, "r", **streams)
+    sys.stdout = sys.__stdout__ = open(1, "w", **streams)
+    sys.stderr = sys.__stderr__ = open(2, "w", **{**streams, "errors": "backslashreplace"})
+    sys.argv = ["program.py"]
+    control = Channel(3)
+    peer = Channel(4) if len(safe) > 4 else None
+    (judge if message == b"J" else candidate)(control, peer)
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,70 @@
+//! Fork servers, as many as programs are judged at a time.
+
+use std::sync::{Mutex, PoisonError};
+
+use pspo::plugin::VerifyError;
+use pspo::sandbox::{ForkServer, Program, Sandbox, SandboxConfig};
+
+use crate::PythonConfig;
+use crate::python::Python;
+
+/// What a fork server runs.
+const SERVER: &str = concat!(
+    include_str!("server/plain.py"),
+    include_str!("server/candidate.py"),
+    include_str!("server/judge.py"),
+    include_str!("server/server.py"),
+);
+
+/// Idle servers; one is started whenever none is idle.
+pub(crate) struct Servers {
+    python: Python,
+    sandbox: Sandbox,
+    idle: Mutex<Vec<ForkServer>>,
+}
+
+impl Servers {
+    pub fn new(config: &PythonConfig) -> Result<Self, VerifyError> {
+        let python = Python::ask(&config.python)?;
+        let readable = [&python.readable[..], &config.readable[..]].concat();
+        let sandbox =
+            SandboxConfig { limits: config.limits.clone(), require: config.require.clone(), readable };
+        let sandbox = Sandbox::new(sandbox).map_err(failed)?;
+        let servers = Self { python, sandbox, idle: Mutex::default() };
+        // So that an interpreter that cannot be used is noticed now.
+        servers.with(|_| Ok(()))?;
+        Ok(servers)
+    }
+
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    pub fn python(&self) -> &Python {
+        &self.python
+    }
+
+    /// Uses a server. One that failed is not used again.
+    pub fn with<T>(
+        &self,
+        use_it: impl FnOnce(&mut ForkServer) -> Result<T, VerifyError>,
+    ) -> Result<T, VerifyError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut server = match idle {
+            Some(server) => server,
+            None => {
+                let program = Program::new(&self.python.executable).args(["-s", "-B", "-c", SERVER]);
+                // The same program is to run the same way again.
+                ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0")).map_err(failed)?
+            }
+        };
+        let used = use_it(&mut server)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(server);
+        Ok(used)
+    }
+}
+
+/// A failure of the sandbox, which says nothing about the program.
+pub(crate) fn failed(error: impl std::fmt::Display) -> VerifyError {
+    VerifyError::Failed(error.to_string())
+}

@@ -1,0 +1,101 @@
+//! [`PythonVerifier`].
+
+use std::time::Instant;
+
+use pspo::data::TestCase;
+use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
+use pspo::sandbox::Layers;
+
+use crate::PythonConfig;
+use crate::servers::Servers;
+use crate::session::{Session, TestResult};
+
+/// Judges Python programs by running them in CPython, each in a sandbox.
+///
+/// The interpreter is started once for each thread that judges, and forks for every program. What tests expect
+/// never enters a program's process, and what comes back from it is plain data, compared here.
+pub struct PythonVerifier {
+    config: PythonConfig,
+    servers: Servers,
+}
+
+impl PythonVerifier {
+    /// A verifier by `config`; starts the first interpreter.
+    ///
+    /// # Errors
+    /// If a limit is out of its bounds, the interpreter cannot be used, or a layer of the sandbox is missing.
+    pub fn new(config: PythonConfig) -> Result<Self, VerifyError> {
+        Ok(Self { servers: Servers::new(&config)?, config })
+    }
+
+    /// The layers of the sandbox that hold here.
+    pub fn layers(&self) -> &Layers {
+        self.servers.sandbox().layers()
+    }
+
+    /// The version of the interpreter, as `3.11.2`.
+    pub fn python_version(&self) -> &str {
+        &self.servers.python().version
+    }
+}
+
+/// How a test is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A run of its own, whose output is compared.
+    Run,
+    /// Calls to functions of a program that was run once.
+    Call,
+    /// Test code beside a program that was run once.
+    Assert,
+}
+
+fn kind(test: &TestCase) -> Result<Kind, VerifyError> {
+    match test {
+        TestCase::Script { .. } | TestCase::Stdio { .. } => Ok(Kind::Run),
+        TestCase::Call { .. } => Ok(Kind::Call),
+        TestCase::Assert { .. } => Ok(Kind::Assert),
+        other => Err(VerifyError::Unsupported(format!("a test of this kind: {other:?}"))),
+    }
+}
+
+impl Verifier for PythonVerifier {
+    fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
+        let Submission { program, tests, problem, .. } = submission;
+        if tests.is_empty() {
+            return Err(VerifyError::NoTests(problem.id.clone()));
+        }
+        let begin = Instant::now();
+        let kinds = tests.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
+        let results = self.servers.with(|server| {
+            let run_all = self.config.run_all;
+            let mut session = Session {
+                server,
+                program,
+                matching: &problem.matching,
+                limits: &self.config.limits,
+                run_all,
+            };
+            let mut results: Vec<TestResult> = Vec::new();
+            while results.len() < tests.len() && (run_all || results.iter().all(Result::is_ok)) {
+                let from = results.len();
+                let alike = kinds[from..].iter().take_while(|&&kind| kind == kinds[from]).count();
+                let rest = &tests[from..from + alike];
+                results.extend(match kinds[from] {
+                    Kind::Run => vec![session.run(&rest[0])?],
+                    Kind::Call => session.calls(rest)?,
+                    Kind::Assert => session.asserts(rest)?,
+                });
+            }
+            Ok(results)
+        })?;
+        let total = tests.len();
+        let passed = results.iter().filter(|result| result.is_ok()).count();
+        let failed = (1..).zip(results).find_map(|(number, result)| Some((number, result.err()?)));
+        let (outcome, detail) = match failed {
+            None => (Outcome::Pass, String::new()),
+            Some((number, (outcome, what))) => (outcome, format!("test {number} of {total}: {what}")),
+        };
+        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+    }
+}

@@ -1,0 +1,195 @@
+//! Every kind of test, and what each outcome says.
+
+use pspo::data::Problem;
+use pspo::plugin::{CheckedVerifier, Outcome, Submission, Verdict, testkit};
+use pspo::sandbox::Limits;
+use pspo_python_verifier::{PythonConfig, PythonVerifier};
+use serde_json::{Value, json};
+
+fn verifier(config: PythonConfig) -> CheckedVerifier {
+    CheckedVerifier::new(PythonVerifier::new(config).unwrap())
+}
+
+fn problem(tests: Value) -> Problem {
+    serde_json::from_value(json!({"id": "p", "prompt": "?", "tests": tests})).unwrap()
+}
+
+fn add() -> Problem {
+    let call =
+        |a: i64, b: i64| json!({"kind": "call", "function": "add", "arguments": [a, b], "expected": a + b});
+    problem(json!([call(1, 2), call(-1, 1), call(10, 5)]))
+}
+
+fn echo() -> Problem {
+    let stdio = |stdin: &str| json!({"kind": "stdio", "stdin": stdin, "stdout": stdin});
+    problem(json!([stdio("1 2\n"), stdio("é\n\n3")]))
+}
+
+fn asserts() -> Problem {
+    problem(json!([
+        {"kind": "assert", "code": "assert add(1, 2) == 3", "calls": ["add"]},
+        {"kind": "assert", "code": "def check(f):\n    assert f(0.5, 0.25) == 0.75\n    assert f('a', 'b') == 'ab'\ncheck(add)"},
+    ]))
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    let verifier = || PythonVerifier::new(PythonConfig::default()).unwrap();
+    testkit::verifier(
+        verifier(),
+        &add(),
+        "def add(a, b):\n    return a + b",
+        &[
+            "",
+            "def add(a, b):\n    return a - b",
+            "def add(a, b):\n    return float(a + b)",
+            "def add(a):\n  return",
+            "x =",
+        ],
+    );
+    testkit::verifier(
+        verifier(),
+        &echo(),
+        "import sys\nsys.stdout.write(sys.stdin.read())",
+        &["", "print(input())", "raise ValueError('é')", "exit(3)"],
+    );
+    testkit::verifier(
+        verifier(),
+        &asserts(),
+        "def add(a, b):\n    return a + b",
+        &["", "def add(a, b):\n    return a", "add = 3", "def add(a, b):\n    return [a + b]"],
+    );
+}
+
+fn judge(problem: &Problem, program: &str) -> Verdict {
+    let limits = Limits { cpu_seconds: 1.0, wall_seconds: 1.5, ..Limits::default() };
+    let verifier = verifier(PythonConfig { limits, ..PythonConfig::default() });
+    verifier
+        .verify(Submission::rewarded(problem, program))
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+#[test]
+fn verdicts_say_what_happened() {
+    let in_call = |body: &str| format!("def add(a, b):\n    {body}");
+    for (problem, program, outcome, detail) in [
+        (add(), in_call("return a * b"), Outcome::Wrong, "test 1 of 3: returned \"2\", not \"3\""),
+        (
+            add(),
+            in_call("return (a, {'b': b})"),
+            Outcome::Wrong,
+            "test 1 of 3: returned \"(1, {\\\"b\\\": 2})\", not \"3\"",
+        ),
+        (add(), "def add(a, b)".into(), Outcome::Compile, "test 1 of 3: SyntaxError: expected ':'"),
+        (add(), "x = 1".into(), Outcome::Wrong, "test 1 of 3: it does not define `add`"),
+        (
+            add(),
+            in_call("return a / 0"),
+            Outcome::Runtime,
+            "test 1 of 3: ZeroDivisionError: division by zero",
+        ),
+        (
+            add(),
+            in_call("return a + b if a > 0 else [][0]"),
+            Outcome::Runtime,
+            "test 2 of 3: IndexError: list index out of range",
+        ),
+        (add(), in_call("return [0] * (1 << 40)"), Outcome::Memory, "test 1 of 3: MemoryError"),
+        (add(), in_call("while True: pass"), Outcome::Timeout, "test 1 of 3: ran for more than 1.5 s"),
+        (
+            echo(),
+            "while True: pass".into(),
+            Outcome::Timeout,
+            "test 1 of 2: took more than 1 s of processor time",
+        ),
+        (
+            echo(),
+            "print('x' * (5 << 20))".into(),
+            Outcome::Output,
+            "test 1 of 2: wrote more than 4194304 bytes",
+        ),
+        (
+            echo(),
+            "print(1)\nimport os\nos.abort()".into(),
+            Outcome::Runtime,
+            "test 1 of 2: killed by signal 6",
+        ),
+        (echo(), "import sys\nprint(1, 2)\nsys.exit('bye')".into(), Outcome::Runtime, "test 1 of 2: bye"),
+        (
+            echo(),
+            "def f(): f()\nf()".into(),
+            Outcome::Runtime,
+            "test 1 of 2: RecursionError: maximum recursion depth exceeded",
+        ),
+        (asserts(), in_call("return 3"), Outcome::Wrong, "test 2 of 2: AssertionError (line 2 of the test)"),
+        (asserts(), in_call("raise KeyError(a)"), Outcome::Runtime, "test 1 of 2: KeyError: 1"),
+    ] {
+        let verdict = judge(&problem, &program);
+        assert_eq!((verdict.outcome, verdict.detail.as_str()), (outcome, detail), "{program}");
+    }
+}
+
+#[test]
+fn all_tests_are_run_if_the_config_says_so() {
+    let verifier = verifier(PythonConfig { run_all: true, ..PythonConfig::default() });
+    for (program, passed) in [
+        ("def add(a, b):\n    return a + b if a > 0 else None", 2),
+        ("import os\ndef add(a, b):\n    return a + b if a > 0 else os._exit(0)", 2),
+        ("def add(a, b):\n    return 3 / 0 if a == 1 else a + b", 2),
+        ("1 / 0", 0),
+    ] {
+        let verdict = verifier.verify(Submission::rewarded(&add(), program)).unwrap();
+        assert_eq!((verdict.passed, verdict.total), (passed, 3), "{program} {verdict:?}");
+    }
+}
+
+#[test]
+fn test_code_reaches_what_the_program_made() {
+    let code = "
+t = Tree(1)
+t.left = Tree(2)
+t.left.items.append(5)
+assert t.left.value == 2 and depth(t) == 2 and t.left.items == []
+assert [x for x in count(3)] == [0, 1, 2] and len(names) == 2 and names['a'] == {1, 2}
+xs = [3, 1, 2]
+assert order(xs) is None and xs == [1, 2, 3]
+try:
+    order(None)
+    assert False
+except AttributeError:
+    pass
+assert math.isclose(half(3), 1.5)
+assert pair(10**30, (1, [2.5, None], b'x')) == ((1, [2.5, None], b'x'), 10**30)
+";
+    let program = "
+import math
+class Tree:
+    def __init__(self, value):
+        self.value, self.left, self.items = value, None, []
+def depth(t):
+    return 1 + (depth(t.left) if t.left else 0)
+def count(n):
+    yield from range(n)
+names = {'a': {1, 2}, 'b': 3}
+def order(xs):
+    xs.sort()
+def half(x):
+    return x / 2
+def pair(a, b):
+    return b, a
+";
+    let verdict = judge(&problem(json!([{"kind": "assert", "code": code}])), program);
+    assert_eq!(verdict.outcome, Outcome::Pass, "{verdict:?}");
+}
+
+#[test]
+fn a_checker_of_the_problems_decides() {
+    let mut problem = echo();
+    let code = "def check(stdin, expected, printed):\n    return sorted(printed.split()) == sorted(expected.split())";
+    problem.matching = pspo::data::Matching::Checker { code: code.into() };
+    assert!(judge(&problem, "import sys\nprint(*sys.stdin.read().split()[::-1])").passes());
+    assert_eq!(judge(&problem, "print(1)").detail, "test 1 of 2: the checker says no");
+    problem.matching = pspo::data::Matching::Checker { code: "def check(*_): return 1".into() };
+    let verdict = verifier(PythonConfig::default()).verify(Submission::rewarded(&problem, "print(1)"));
+    assert!(verdict.unwrap_err().to_string().contains("neither True nor False"));
+}
