@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use super::error::TrainerError;
 use super::events::{Events, Mark, Progress, metrics};
 use super::stage::Stage;
-use super::{Checkpoint, RunFolder};
+use super::{Checkpoint, CheckpointError, RunFolder};
 
 /// A stage in progress is saved when this much time has passed since it was saved last.
 const SAVE_EVERY: Duration = Duration::from_secs(15);
 /// Seconds per stage, beside the checkpoints.
 const SECONDS: &str = "seconds.json";
+/// The keys of a saved state: what the stage says, and how far the events had come.
+const STAGE: &str = "stage";
+const MARK: &str = "mark";
 
 /// A run in its folder. What it is about to do again after a stop, it finds done.
 pub struct Run {
@@ -77,9 +80,7 @@ impl Run {
         let name = stage.name().to_owned();
         let place = self.folder.checkpoint(&name);
         if Checkpoint::exists(&place) {
-            let mut saved = Checkpoint::load(&place)?;
-            saved.state = saved.state["stage"].take();
-            stage.restore(&saved)?;
+            stage.restore(&load(&place)?)?;
         }
         let bar = self.progress.bar(name.clone(), stage.total());
         bar.set_position(stage.done());
@@ -103,7 +104,7 @@ impl Run {
         if fresh {
             self.took(&name, begun)?;
         }
-        (1..=count).map(|number| Ok(Checkpoint::load(&self.folder.checkpoint(&keep(number)))?)).collect()
+        (1..=count).map(|number| Ok(load(&self.folder.checkpoint(&keep(number)))?)).collect()
     }
 
     /// Does something once: a resumed run reads what it gave.
@@ -117,8 +118,7 @@ impl Run {
     ) -> Result<T, TrainerError> {
         let place = self.folder.checkpoint(name);
         if Checkpoint::exists(&place) {
-            let mut saved = Checkpoint::load(&place)?;
-            return Ok(serde_json::from_value(saved.state["stage"].take())?);
+            return Ok(serde_json::from_value(load(&place)?.state)?);
         }
         let begun = Instant::now();
         let result = work(&mut self.events)?;
@@ -138,7 +138,7 @@ impl Run {
 
     fn save(&mut self, name: &str, mut checkpoint: Checkpoint) -> Result<(), TrainerError> {
         let mark = self.events.mark()?;
-        checkpoint.state = json!({ "stage": checkpoint.state, "mark": mark });
+        checkpoint.state = json!({ STAGE: checkpoint.state, MARK: mark });
         Ok(checkpoint.save(&self.folder.checkpoint(name))?)
     }
 
@@ -149,6 +149,20 @@ impl Run {
     }
 }
 
+/// A stage's checkpoint as the stage made it, from a run's folder or saved by itself: what a run writes
+/// beside its state is left out.
+pub(super) fn load(place: &Path) -> Result<Checkpoint, CheckpointError> {
+    let mut checkpoint = Checkpoint::load(place)?;
+    if let Value::Object(state) = &mut checkpoint.state
+        && state.len() == 2
+        && state.contains_key(MARK)
+        && let Some(stage) = state.remove(STAGE)
+    {
+        checkpoint.state = stage;
+    }
+    Ok(checkpoint)
+}
+
 /// The mark of the last thing that was saved: the one that had seen most events.
 fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
     let mut latest = Mark::default();
@@ -156,7 +170,7 @@ fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
     let Ok(entries) = std::fs::read_dir(checkpoints) else { return Ok(latest) };
     for entry in entries.flatten().filter(|entry| Checkpoint::exists(&entry.path())) {
         let state: Value = Checkpoint::load(&entry.path())?.state;
-        let mark: Mark = serde_json::from_value(state["mark"].clone())?;
+        let mark: Mark = serde_json::from_value(state[MARK].clone())?;
         if mark.records("events") >= latest.records("events") {
             latest = mark;
         }
