@@ -6,7 +6,7 @@ use super::error::ModelError;
 use super::tensor::Loss;
 pub use super::weights::Trainable;
 use super::weights::{Gradient, Weights};
-use crate::data::numbers::{GradientNorm, WeightDecay};
+use crate::data::numbers::{AdamEpsilon, GradientNorm, MomentDecay, WeightDecay};
 use crate::data::{Layout, LayoutError, Parameters};
 use crate::kernels::adamw::{self, Step};
 use crate::kernels::{Buffer, Device};
@@ -16,11 +16,11 @@ use crate::kernels::{Buffer, Device};
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
     /// Decay of the first moment's mean.
-    pub beta1: f32,
+    pub beta1: MomentDecay,
     /// Decay of the second moment's mean.
-    pub beta2: f32,
+    pub beta2: MomentDecay,
     /// Added to the root of the second moment.
-    pub epsilon: f32,
+    pub epsilon: AdamEpsilon,
     /// Decoupled weight decay, for matrices alone: norms and biases are not decayed.
     pub weight_decay: WeightDecay,
     /// Gradients of a larger norm are scaled down to it.
@@ -31,7 +31,13 @@ impl Default for AdamWConfig {
     fn default() -> Self {
         const DECAY: WeightDecay = WeightDecay::new(0.0);
         const NORM: GradientNorm = GradientNorm::new(1.0);
-        Self { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: DECAY, gradient_norm: NORM }
+        Self {
+            beta1: const { MomentDecay::new(0.9) },
+            beta2: const { MomentDecay::new(0.95) },
+            epsilon: const { AdamEpsilon::new(1e-8) },
+            weight_decay: DECAY,
+            gradient_norm: NORM,
+        }
     }
 }
 
@@ -85,9 +91,9 @@ impl AdamW {
         self.steps += 1;
         let step = Step {
             learning_rate,
-            beta1,
-            beta2,
-            epsilon,
+            beta1: beta1.get(),
+            beta2: beta2.get(),
+            epsilon: epsilon.get(),
             weight_decay: 0.0,
             gradient_scale: if norm > bound { (bound / norm) as f32 } else { 1.0 },
             number: self.steps,
@@ -151,4 +157,23 @@ pub fn backward(loss: Loss) -> Result<f32, ModelError> {
     }
     loss.try_backward().map_err(|error| ModelError::Objective(format!("{error:?}")))?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_that_would_divide_by_zero_are_refused() {
+        let read = |json: &str| serde_json::from_str::<AdamWConfig>(json);
+        assert_eq!(read(r#"{"beta1": 0.9}"#).unwrap(), AdamWConfig::default());
+        for (json, message) in [
+            (r#"{"beta1": 1}"#, "moment decay 1 is out of bounds: it must be at least 0 and below 1"),
+            (r#"{"beta2": -0.5}"#, "moment decay -0.5 is out of bounds"),
+            (r#"{"epsilon": 0}"#, "AdamW's epsilon 0 is out of bounds: it must be above 0 and finite"),
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
 }
