@@ -6,11 +6,13 @@ use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
 use pspo::model::{Policy, Tokenizer};
 use pspo::plugin::{
-    Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict, Verifier, VerifyError, verifier_fn,
+    CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
+    Verifier, VerifyError, verifier_fn,
 };
 use pspo::reward::DenseReward;
 use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
+use pspo::trainer::builder::{NoPrm, Sparse, WithCritic};
 use pspo::trainer::events::{Event, Events, Recorder, metrics};
 use pspo::trainer::{PpoConfig, Run, Stage, Trainer, TrainerError};
 use pspo::value::FromPolicy;
@@ -90,17 +92,21 @@ fn config(iterations: usize) -> PpoConfig {
     config
 }
 
-fn trainer((policy, tokenizer): &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+fn trainer(start: &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+    builder(start).config(config(iterations)).build().unwrap()
+}
+
+/// All parts of a trainer with sparse rewards, apart from its numbers.
+fn builder(
+    (policy, tokenizer): &(Policy<Tiny>, Tokenizer),
+) -> WithCritic<Tiny, ProblemSet, CheckedSplitter, CheckedVerifier, Sparse, NoPrm> {
     pspo::trainer::builder(policy, tokenizer)
         .problems(problems())
         .splitter(Lines::python())
         .verifier(verifier())
         .sparse_rewards()
         .value_init(FromPolicy::default())
-        .config(config(iterations))
         .seed(Seed::root(3))
-        .build()
-        .unwrap()
 }
 
 fn run(mut trainer: Trainer<Tiny>) -> (Vec<Event>, Vec<u32>) {
@@ -128,6 +134,22 @@ fn ppo_learns_what_the_tests_reward() {
     assert!(first < 0.5 && last > 0.9, "{rates:?}");
     let gap = events.iter().filter_map(|event| event.metric(metrics::SAMPLER_GAP)).fold(0.0, f64::max);
     assert!(gap < 1e-4, "sampler and trainer differ by {gap}");
+}
+
+#[test]
+fn training_on_a_part_of_the_distribution_is_refused() {
+    let tokenizer = Tokenizer::train(["x\n"], 257).unwrap();
+    let policy = Policy::random(&Device::cpu(), Seed::root(1)).unwrap();
+    let start = (policy, tokenizer);
+    let error = |change: fn(&mut PpoConfig)| {
+        let mut config = config(1);
+        change(&mut config);
+        builder(&start).config(config).build().err().unwrap().to_string()
+    };
+    let top_p = error(|config| config.sampling.top_p = 0.9.try_into().unwrap());
+    assert!(top_p.starts_with("sampling.top_p is 0.9") && top_p.ends_with("with top_p = 1"), "{top_p}");
+    let top_k = error(|config| config.sampling.top_k = Some(5.try_into().unwrap()));
+    assert!(top_k.starts_with("sampling.top_k is 5") && top_k.ends_with("without top_k"), "{top_k}");
 }
 
 fn wrong() -> Verdict {

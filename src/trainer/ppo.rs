@@ -50,7 +50,7 @@ pub struct PpoConfig {
     pub prompts: NonZeroUsize,
     /// Responses per prompt.
     pub responses: NonZeroUsize,
-    /// How responses are sampled: for training with top-p 1 and without top-k (checklist, 1).
+    /// How responses are sampled: with top-p 1 and without top-k (checklist, 1), or no trainer is made.
     pub sampling: Sampling,
     /// β of the KL term in the reward.
     pub kl: KlControl,
@@ -77,6 +77,19 @@ impl Default for PpoConfig {
             gae: Gae::default(),
             update: UpdateConfig::default(),
         }
+    }
+}
+
+impl PpoConfig {
+    /// Checks that what is sampled is what the update takes it for (checklist, 1).
+    pub(crate) fn check(&self) -> Result<(), TrainerError> {
+        let Sampling { top_p, top_k, .. } = self.sampling;
+        let (key, value, valid) = match top_k {
+            Some(top_k) => ("top_k", top_k.to_string(), "without top_k"),
+            None if top_p.get() < 1.0 => ("top_p", top_p.get().to_string(), "with top_p = 1"),
+            None => return Ok(()),
+        };
+        Err(TrainerError::Sampling { key, value, valid })
     }
 }
 
@@ -153,8 +166,8 @@ impl<A: Arch> Trainer<A> {
     /// A trainer from its parts.
     ///
     /// # Errors
-    /// If a part is missing that another needs, the tokenizer does not fit the policy, or the critic
-    /// cannot be made.
+    /// If a part is missing that another needs, sampling leaves out a part of the distribution, the
+    /// tokenizer does not fit the policy, or the critic cannot be made.
     pub fn from_parts(parts: Parts<A>) -> Result<Self, TrainerError> {
         let Parts {
             device,
@@ -174,6 +187,7 @@ impl<A: Arch> Trainer<A> {
         if problems.is_empty() {
             return Err(TrainerError::NoProblems);
         }
+        config.check()?;
         if dense.is_some() && prm.is_none() {
             return Err(TrainerError::NoPrm);
         }
