@@ -105,9 +105,12 @@ impl Tokenizer {
     /// # Errors
     /// If the text is not a tokenizer or has no such token.
     pub fn from_json(json: &str, end: &str) -> Result<Self, TokenizerError> {
-        let inner: tokenizers::Tokenizer = json.parse()?;
-        let end = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
-        Ok(Self { inner, end })
+        let mut inner: tokenizers::Tokenizer = json.parse()?;
+        let id = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
+        // Whatever the file says of it, the end has no text, and no text is the end.
+        inner.add_special_tokens(&[AddedToken::from(end, true)]);
+        inner.set_encode_special_tokens(true);
+        Ok(Self { inner, end: id })
     }
 
     /// The tokenizer in a file, whose token `end` ends a sequence.
@@ -204,3 +207,6 @@ impl Tokenizer {
         Ok((text, ends))
     }
 }
+
+#[cfg(test)]
+mod tests;
