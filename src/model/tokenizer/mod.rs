@@ -1,7 +1,10 @@
 //! Text to tokens and back, by the `tokenizers` crate.
 
+mod text;
+
 use std::path::Path;
 
+use text::Text;
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -163,14 +166,12 @@ impl Tokenizer {
     /// # Errors
     /// If a token is not in the vocabulary.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        if let Some(&token) = tokens.iter().find(|&&token| self.inner.id_to_token(token).is_none()) {
-            return Err(TokenizerError::UnknownToken { token, vocabulary: self.vocabulary() });
-        }
-        Ok(self.inner.decode(tokens, true)?)
+        Ok(self.decode_with_ends(tokens)?.0)
     }
 
-    /// The text of tokens, and for each token the byte of the text just past it. A token that ends
-    /// within a character ends, here, where the character begins: the token that completes it holds it.
+    /// The text of tokens, as [`Tokenizer::decode`] gives it, and for each token the byte of the text just
+    /// past it. A token that ends within a character ends, here, where the character begins: the token that
+    /// completes it holds it. Of bytes that are no character's, the token holds them that shows it.
     ///
     /// ```
     /// use pspo::model::Tokenizer;
@@ -184,27 +185,17 @@ impl Tokenizer {
     /// # Errors
     /// If a token is not in the vocabulary.
     pub fn decode_with_ends(&self, tokens: &[u32]) -> Result<(String, Vec<usize>), TokenizerError> {
-        let text = self.decode(tokens)?;
-        let mut ends = Vec::with_capacity(tokens.len());
-        let (mut start, mut done) = (0, 0); // tokens and bytes that are settled
-        for end in 1..=tokens.len() {
-            let piece = self.decode(&tokens[start..end])?;
-            // An incomplete character decodes to U+FFFD, or to nothing, until its last byte has come.
-            if text[done..].starts_with(&piece)
-                && !(piece.ends_with('\u{FFFD}') && end < tokens.len() && {
-                    let next = self.decode(&tokens[start..=end])?;
-                    !next.starts_with(&piece)
-                })
-            {
-                done += piece.len();
-                start = end;
+        let mut text = Text::new(&self.inner);
+        for &token in tokens {
+            match self.inner.id_to_token(token) {
+                Some(name) if self.inner.get_added_vocabulary().is_special_token(&name) => {
+                    text.push_special()?
+                }
+                Some(_) => text.push(token)?,
+                None => return Err(TokenizerError::UnknownToken { token, vocabulary: self.vocabulary() }),
             }
-            ends.push(done);
         }
-        if let Some(last) = ends.last_mut() {
-            *last = text.len();
-        }
-        Ok((text, ends))
+        text.finish()
     }
 }
 
