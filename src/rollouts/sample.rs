@@ -142,3 +142,39 @@ pub fn sample<A: Arch>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Device;
+
+    crate::arch! {
+        /// With 143 tokens that no tokenizer of bytes knows, as where a size was rounded up.
+        struct Padded {
+            name: "padded", vocabulary: 400, width: 16, layers: 1, heads: 2, kv_heads: 1, head_size: 8,
+            hidden: 24, positions: 64,
+        }
+    }
+
+    fn rollouts(sampling: &Sampling) -> (Tokenizer, Vec<Rollout>) {
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let prompts = [vec![1, 2, 3], vec![4; 30]];
+        let rollouts = sample(&policy, &tokenizer, &prompts, 64, sampling, Seed::root(2)).unwrap();
+        (tokenizer, rollouts)
+    }
+
+    #[test]
+    fn a_response_with_tokens_that_have_no_text_is_a_response() {
+        let (tokenizer, rollouts) = rollouts(&Sampling::default());
+        let unknown = |rollout: &&Rollout| {
+            rollout.sequence.response.iter().any(|&token| token as usize >= tokenizer.vocabulary())
+        };
+        assert!(rollouts.iter().filter(unknown).count() > 100, "of 128");
+        for rollout in rollouts.iter().filter(unknown) {
+            assert!(rollout.text.contains('\u{FFFD}'));
+            assert_eq!(rollout.token_ends.len(), rollout.sequence.response.len());
+            assert_eq!(rollout.token_ends.last(), Some(&rollout.text.len()));
+        }
+    }
+}

@@ -30,14 +30,6 @@ pub enum TokenizerError {
     /// No token ends a sequence.
     #[error("the tokenizer has no token `{0}` to end a sequence")]
     NoEnd(String),
-    /// A token that is not in the vocabulary.
-    #[error("token {token} is not in the tokenizer's vocabulary of {vocabulary}")]
-    UnknownToken {
-        /// The token.
-        token: u32,
-        /// The vocabulary's size.
-        vocabulary: usize,
-    },
     /// The vocabulary asked for cannot be had.
     #[error("a byte-level vocabulary needs at least 257 tokens, {0} were asked for")]
     Vocabulary(usize),
@@ -161,10 +153,12 @@ impl Tokenizer {
         Ok(sequence)
     }
 
-    /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD.
+    /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD, and so does each
+    /// token that is not in the vocabulary: models have more than their tokenizer where their size was
+    /// rounded up, and may draw one.
     ///
     /// # Errors
-    /// If a token is not in the vocabulary.
+    /// If the `tokenizers` crate fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
         Ok(self.decode_with_ends(tokens)?.0)
     }
@@ -183,7 +177,7 @@ impl Tokenizer {
     /// ```
     ///
     /// # Errors
-    /// If a token is not in the vocabulary.
+    /// If the `tokenizers` crate fails.
     pub fn decode_with_ends(&self, tokens: &[u32]) -> Result<(String, Vec<usize>), TokenizerError> {
         let mut text = Text::new(&self.inner);
         for &token in tokens {
@@ -192,7 +186,7 @@ impl Tokenizer {
                     text.push_special()?
                 }
                 Some(_) => text.push(token)?,
-                None => return Err(TokenizerError::UnknownToken { token, vocabulary: self.vocabulary() }),
+                None => text.push_unknown()?,
             }
         }
         text.finish()

@@ -127,3 +127,12 @@ fn decoders_that_take_off_the_first_blank() {
     let decoded = metaspace.decode_with_ends(&tokens(&["▁x", "▁=", "▁", "▁x"])).unwrap();
     assert_eq!(decoded, ("x =  x".to_owned(), vec![1, 3, 4, 6]));
 }
+
+#[test]
+fn a_token_beyond_the_vocabulary_is_a_character_of_its_own() {
+    let tokenizer = bytes();
+    let [a, half, line] = spell(&tokenizer, b"a\xE2\n")[..] else { unreachable!("three bytes") };
+    let (text, ends) = tokenizer.decode_with_ends(&[a, 257, line, half, u32::MAX, line]).unwrap();
+    assert_eq!(text, "a\u{FFFD}\n\u{FFFD}\u{FFFD}\n");
+    assert_eq!(ends, [1, 4, 5, 8, 11, 12]);
+}

@@ -56,6 +56,14 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
+    /// Adds a token that the tokenizer does not know.
+    pub(super) fn push_unknown(&mut self) -> Result<(), TokenizerError> {
+        self.settle()?;
+        self.text.push(char::REPLACEMENT_CHARACTER);
+        self.ends.push(self.text.len());
+        Ok(())
+    }
+
     /// The text, and for each token the byte of it just past the token.
     pub(super) fn finish(mut self) -> Result<(String, Vec<usize>), TokenizerError> {
         self.settle()?;
