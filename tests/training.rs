@@ -296,3 +296,23 @@ fn a_verifier_that_cannot_judge_masks_and_then_stops_the_run() {
     assert!(error.to_string().contains("no interpreter"), "{error}");
     assert_eq!(bits(&trainer), before, "nothing was learned from what could not be judged");
 }
+
+#[test]
+fn what_could_not_be_judged_counts_in_no_metric() {
+    let start = start();
+    // Judges one program, which passes.
+    let picky = verifier_fn(|submission: Submission<'_>| match submission.program {
+        "x\nx\n" => Ok(Verdict { outcome: Outcome::Pass, passed: 1, ..wrong() }),
+        _ => Err(VerifyError::Failed("no interpreter".into())),
+    });
+    let all = pspo::verify::ErrorLimit { share: 1.0.try_into().unwrap(), ..Default::default() };
+    let (events, _) =
+        run(builder(&start).verifier(picky).error_limit(all).config(config(1)).build().unwrap());
+    let metric = |name| events[0].metric(name).unwrap();
+    assert!((1.0..48.0).contains(&metric(metrics::VERIFIER_ERRORS)));
+    for (name, of_each) in
+        [(metrics::REWARD, 1.0), (metrics::PASS_RATE, 1.0), (metrics::LINES, 2.0), (metrics::TRUNCATED, 0.0)]
+    {
+        assert_eq!(metric(name), of_each, "{name}");
+    }
+}

@@ -162,6 +162,13 @@ struct Rewarded {
     step_rewards: Vec<f32>,
 }
 
+impl Rewarded {
+    /// Whether its outcome is known. One that could not be judged teaches nothing and counts nowhere.
+    fn is_judged(&self) -> bool {
+        self.judged.passes.is_some() || self.judged.problem.task == Task::Chat
+    }
+}
+
 impl<A: Arch> Trainer<A> {
     /// A trainer from its parts.
     ///
@@ -326,8 +333,7 @@ impl<A: Arch> Trainer<A> {
     fn experience(&self, rows: &[Rewarded]) -> Result<Option<(Experience, Figures)>, TrainerError> {
         let kept: Vec<&Rewarded> = rows
             .iter()
-            .filter(|row| row.judged.passes.is_some() || row.judged.problem.task == Task::Chat)
-            .filter(|row| !row.judged.rollout.sequence.response.is_empty())
+            .filter(|row| row.is_judged() && !row.judged.rollout.sequence.response.is_empty())
             .collect();
         if kept.is_empty() {
             return Ok(None);
@@ -382,12 +388,11 @@ impl<A: Arch> Trainer<A> {
         update: UpdateFigures,
         events: &mut Events,
     ) -> Result<(), TrainerError> {
-        let over = |f: &dyn Fn(&Rewarded) -> f64| mean(rows.iter().map(f));
+        let over = |f: &dyn Fn(&Rewarded) -> f64| mean(rows.iter().filter(|row| row.is_judged()).map(f));
         let code = || rows.iter().filter(|row| row.judged.passes.is_some());
         let lines = over(&|row| row.judged.steps.len() as f64);
         let comments = over(&|row| (row.judged.steps.len() - row.judged.steps.code_lines()) as f64);
-        let unjudged =
-            rows.iter().filter(|row| row.judged.passes.is_none() && row.judged.problem.task == Task::Code);
+        let unjudged = rows.iter().filter(|row| !row.is_judged());
         let metrics = [
             (metrics::REWARD, over(&|row| f64::from(row.outcome))),
             (
