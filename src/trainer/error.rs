@@ -51,6 +51,16 @@ pub enum TrainerError {
         /// The policy's vocabulary.
         policy: usize,
     },
+    /// More checkpoints than steps.
+    #[error("stage `{stage}` cannot keep {count} checkpoints: it has {total} steps, and at most one of each")]
+    Keep {
+        /// The stage.
+        stage: String,
+        /// Checkpoints asked for.
+        count: u64,
+        /// The stage's steps.
+        total: u64,
+    },
     /// A checkpoint's state is not this stage's.
     #[error("the checkpoint is not one of this stage: {0}")]
     State(#[from] serde_json::Error),

@@ -71,13 +71,16 @@ impl Run {
     /// As [`Run::stage`], and keeps `count` checkpoints, evenly spaced, the last at the end.
     ///
     /// # Errors
-    /// If a step fails: what was saved before is kept.
+    /// If the stage has fewer steps than that, or a step fails: what was saved before is kept.
     pub fn stage_keeping(
         &mut self,
         stage: &mut impl Stage,
         count: u64,
     ) -> Result<Vec<Checkpoint>, TrainerError> {
-        let name = stage.name().to_owned();
+        let (name, total) = (stage.name().to_owned(), stage.total());
+        if count > total {
+            return Err(TrainerError::Keep { stage: name, count, total });
+        }
         let place = self.folder.checkpoint(&name);
         if Checkpoint::exists(&place) {
             stage.restore(&load(&place)?)?;
@@ -94,7 +97,7 @@ impl Run {
             bar.inc(1);
             let kept = (1..=count).find(|number| stage.total() * number / count == stage.done());
             if let Some(number) = kept {
-                self.save(&keep(number), stage.checkpoint()?)?;
+                self.keep(&keep(number), stage.checkpoint()?)?;
             }
             if kept.is_some() || saved.elapsed() > SAVE_EVERY || stage.done() == stage.total() {
                 self.save(&name, stage.checkpoint()?)?;
@@ -136,8 +139,19 @@ impl Run {
         Ok(self.events.scalar(stage, 0, metrics::PASS_AT_1, value)?)
     }
 
-    fn save(&mut self, name: &str, mut checkpoint: Checkpoint) -> Result<(), TrainerError> {
+    /// Saves what the run goes on from when it is resumed.
+    fn save(&mut self, name: &str, checkpoint: Checkpoint) -> Result<(), TrainerError> {
         let mark = self.events.mark()?;
+        self.write(name, checkpoint, Some(mark))
+    }
+
+    /// Saves what nothing goes on from. It has no mark: if the run is stopped before the stage itself is
+    /// saved, what was told since it was saved last is cut, and told again.
+    fn keep(&mut self, name: &str, checkpoint: Checkpoint) -> Result<(), TrainerError> {
+        self.write(name, checkpoint, None)
+    }
+
+    fn write(&self, name: &str, mut checkpoint: Checkpoint, mark: Option<Mark>) -> Result<(), TrainerError> {
         checkpoint.state = json!({ STAGE: checkpoint.state, MARK: mark });
         Ok(checkpoint.save(&self.folder.checkpoint(name))?)
     }
@@ -163,17 +177,15 @@ pub(super) fn load(place: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(checkpoint)
 }
 
-/// The mark of the last thing that was saved: the one that had seen most events.
+/// The mark of the last thing that was saved to go on from: the one that had seen most events.
 fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
     let mut latest = Mark::default();
     let checkpoints = folder.checkpoint("");
     let Ok(entries) = std::fs::read_dir(checkpoints) else { return Ok(latest) };
     for entry in entries.flatten().filter(|entry| Checkpoint::exists(&entry.path())) {
         let state: Value = Checkpoint::load(&entry.path())?.state;
-        let mark: Mark = serde_json::from_value(state[MARK].clone())?;
-        if mark.records("events") >= latest.records("events") {
-            latest = mark;
-        }
+        let mark: Option<Mark> = serde_json::from_value(state[MARK].clone())?;
+        latest = mark.filter(|mark| mark.records("events") >= latest.records("events")).unwrap_or(latest);
     }
     Ok(latest)
 }
@@ -181,4 +193,69 @@ fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
 fn read_seconds(folder: &RunFolder) -> BTreeMap<String, f64> {
     let read = std::fs::read(folder.path().join(SECONDS)).ok();
     read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Counts to its total and tells of each step.
+    struct Count(u64, u64);
+
+    impl Stage for Count {
+        fn name(&self) -> &str {
+            "count"
+        }
+        fn total(&self) -> u64 {
+            self.1
+        }
+        fn done(&self) -> u64 {
+            self.0
+        }
+        fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
+            self.0 += 1;
+            Ok(events.scalar("count", self.0, metrics::LOSS, self.0 as f64)?)
+        }
+        fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+            Ok(Checkpoint { tensors: Vec::new(), state: json!(self.0) })
+        }
+        fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
+            self.0 = serde_json::from_value(checkpoint.state.clone())?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_killed_between_two_saves_tells_nothing_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = |name: &str, resume| Run::start(&folder.path().join(name), &json!({}), resume).unwrap();
+        let events = |name: &str| fs::read(folder.path().join(name).join("events.jsonl")).unwrap();
+        let kept = start("whole", false).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|checkpoint| checkpoint.state).collect();
+        assert_eq!(kept, [2, 4, 6], "as the stage made them");
+
+        // The first checkpoint to be kept can be saved, and the stage itself cannot.
+        let mut run = start("cut", false);
+        let stage = run.folder().checkpoint("count");
+        fs::create_dir_all(stage.parent().unwrap()).unwrap();
+        fs::write(&stage, "in the way").unwrap();
+        assert!(run.stage_keeping(&mut Count(0, 6), 3).is_err());
+        assert!(Checkpoint::exists(&run.folder().checkpoint("count-1")));
+        drop(run);
+        fs::remove_file(stage).unwrap();
+        start("cut", true).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        assert_eq!(events("cut"), events("whole"));
+    }
+
+    #[test]
+    fn a_stage_cannot_keep_more_checkpoints_than_it_has_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Run::start(&folder.path().join("run"), &json!({}), false).unwrap();
+        let error = run.stage_keeping(&mut Count(0, 2), 4).err().unwrap().to_string();
+        assert_eq!(error, "stage `count` cannot keep 4 checkpoints: it has 2 steps, and at most one of each");
+        let kept = run.stage_keeping(&mut Count(0, 2), 2).unwrap();
+        assert_eq!(kept.len(), 2);
+    }
 }
