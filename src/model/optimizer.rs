@@ -45,6 +45,21 @@ impl Default for AdamWConfig {
 #[derive(Debug)]
 pub struct WeightsMut<'a>(pub(super) &'a mut Weights);
 
+/// A gradient that was found finite, with its norm: what [`AdamW::take`] gives and [`AdamW::apply`] uses.
+#[derive(Debug)]
+pub struct CheckedGradient {
+    /// `None` where no backward pass has run.
+    values: Option<Buffer>,
+    norm: f64,
+}
+
+/// Forgets what backward passes have added up: after one that failed, so that the next update is not made
+/// of a part of this one.
+pub fn clear_gradient(model: &mut impl Trainable) {
+    let WeightsMut(weights) = model.weights();
+    *weights.gradient().lock() = Gradient::default();
+}
+
 /// AdamW's state for one model.
 #[derive(Debug)]
 pub struct AdamW {
@@ -75,17 +90,42 @@ impl AdamW {
     /// If a backward pass failed, or the gradient is not finite. The parameters are as before then, and
     /// the gradient is cleared.
     pub fn step(&mut self, model: &mut impl Trainable, learning_rate: f32) -> Result<f64, ModelError> {
+        let gradient = self.take(model)?;
+        self.apply(model, gradient, learning_rate)
+    }
+
+    /// Takes out the gradient that backward passes have added up, checked: [`AdamW::apply`] updates the model
+    /// by it. Where several models are updated together, take all gradients before the first is applied.
+    ///
+    /// # Errors
+    /// If a backward pass failed, or the gradient is not finite. The gradient is cleared then.
+    pub fn take(&self, model: &mut impl Trainable) -> Result<CheckedGradient, ModelError> {
         let WeightsMut(weights) = model.weights();
-        let handle = weights.gradient();
-        let Gradient { values, failed } = std::mem::take(&mut *handle.lock());
+        let Gradient { values, failed } = std::mem::take(&mut *weights.gradient().lock());
         if let Some(error) = failed {
             return Err(error.into());
         }
-        let Some(mut gradient) = values else { return Ok(0.0) };
-        let norm = adamw::squared_norm(&self.device, gradient.view())?.sqrt();
+        let Some(values) = values else { return Ok(CheckedGradient { values: None, norm: 0.0 }) };
+        let norm = adamw::squared_norm(&self.device, values.view())?.sqrt();
         if !norm.is_finite() {
             return Err(ModelError::Gradient(norm));
         }
+        Ok(CheckedGradient { values: Some(values), norm })
+    }
+
+    /// Updates the model by a gradient that was taken from it, and returns the gradient's norm before
+    /// clipping.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn apply(
+        &mut self,
+        model: &mut impl Trainable,
+        CheckedGradient { values, norm }: CheckedGradient,
+        learning_rate: f32,
+    ) -> Result<f64, ModelError> {
+        let WeightsMut(weights) = model.weights();
+        let Some(mut gradient) = values else { return Ok(0.0) };
         let bound = f64::from(self.config.gradient_norm.get());
         let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
         self.steps += 1;
@@ -111,7 +151,7 @@ impl AdamW {
             )?;
         }
         self.device.fill_zero(gradient.view_mut())?;
-        handle.lock().values = Some(gradient);
+        weights.gradient().lock().values = Some(gradient);
         Ok(norm)
     }
 
