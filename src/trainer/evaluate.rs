@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainerError;
-use crate::data::{ProblemSet, Seed};
+use crate::data::{Problem, ProblemSet, Seed};
 use crate::eval::{Bucket, LengthBuckets};
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::Submission;
@@ -24,7 +24,7 @@ pub struct ProblemResult {
     pub id: String,
     /// Its length: the metadata's `steps`, where there is one.
     pub length: Option<usize>,
-    /// Samples that were judged.
+    /// Samples that were judged; 0 for a chat problem without tests, whose responses nothing here can judge.
     pub samples: usize,
     /// Samples that pass all held-out tests.
     pub passed: usize,
@@ -32,10 +32,10 @@ pub struct ProblemResult {
 
 impl Evaluation {
     /// Pass@1: the mean over problems of the share of samples that pass. Problems of which no sample
-    /// could be judged do not count.
-    pub fn pass_at_1(&self) -> f64 {
+    /// could be judged do not count; `None` if that is all of them, which is not the same as 0.
+    pub fn pass_at_1(&self) -> Option<f64> {
         let shares: Vec<f64> = self.shares().map(|(_, share)| share).collect();
-        if shares.is_empty() { 0.0 } else { shares.iter().sum::<f64>() / shares.len() as f64 }
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
     /// Pass@1 by length, of the problems that have one.
@@ -51,7 +51,7 @@ impl Evaluation {
 
 /// Samples `samples` responses to each problem and judges them by the held-out tests, or by the others
 /// where a problem has none. A response cut at the length limit fails; one that could not be judged is
-/// left out.
+/// left out. A chat problem without any tests is not sampled.
 ///
 /// # Errors
 /// If sampling fails, or the verifier fails too often.
@@ -64,15 +64,18 @@ pub fn evaluate<A: Arch>(
     sampling: &Sampling,
     seed: Seed,
 ) -> Result<Evaluation, TrainerError> {
-    let prompts = problems.iter().map(|problem| tokenizer.encode(&problem.prompt));
+    let judged = |problem: &&Problem| !(problem.tests.is_empty() && problem.held_out_tests.is_empty());
+    let (places, tested): (Vec<usize>, Vec<&Problem>) =
+        problems.iter().map(|problem| &**problem).enumerate().filter(|(_, problem)| judged(problem)).unzip();
+    let prompts = tested.iter().map(|problem| tokenizer.encode(&problem.prompt));
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
     let rollouts = sample(policy, tokenizer, &prompts, samples, sampling, seed)?;
     let submissions: Vec<Submission<'_>> = rollouts
         .iter()
-        .zip(problems.iter().flat_map(|problem| std::iter::repeat_n(problem, samples)))
-        .map(|(rollout, problem)| match problem.held_out_tests.is_empty() {
-            true => Submission::rewarded(problem, &rollout.text),
-            false => Submission::held_out(problem, &rollout.text),
+        .map(|rollout| (tested[rollout.prompt], &rollout.text))
+        .map(|(problem, text)| match problem.held_out_tests.is_empty() {
+            true => Submission::rewarded(problem, text),
+            false => Submission::held_out(problem, text),
         })
         .collect();
     let mut results: Vec<ProblemResult> = problems
@@ -85,10 +88,68 @@ pub fn evaluate<A: Arch>(
         .collect();
     for (rollout, judged) in rollouts.iter().zip(verifier.verify_all(&submissions)?) {
         if let Ok(verdict) = judged {
-            let result = &mut results[rollout.prompt];
+            let result = &mut results[places[rollout.prompt]];
             result.samples += 1;
             result.passed += usize::from(verdict.passes() && rollout.finished);
         }
     }
     Ok(Evaluation { problems: results })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::numbers::Fraction;
+    use crate::kernels::Device;
+    use crate::plugin::{CheckedVerifier, Outcome, Verdict, VerifyError, verifier_fn};
+    use crate::verify::ErrorLimit;
+
+    crate::arch! {
+        struct Toy {
+            name: "toy", vocabulary: 260, width: 8, layers: 1, heads: 2, kv_heads: 1, head_size: 4, hidden: 12,
+            positions: 256,
+        }
+    }
+
+    /// Evaluates a random policy by a verifier that cannot judge problem `b`, and passes nothing.
+    fn evaluated(problems: &str) -> Evaluation {
+        let problems = ProblemSet::read_jsonl(problems.as_bytes()).unwrap();
+        let verifier = verifier_fn(|submission: Submission<'_>| {
+            assert!(!submission.tests.is_empty(), "`{}` has nothing to be judged by", submission.problem.id);
+            match submission.problem.id.as_str() {
+                "b" => Err(VerifyError::Failed("no interpreter".into())),
+                _ => Ok(Verdict {
+                    outcome: Outcome::Wrong,
+                    passed: 0,
+                    total: 1,
+                    detail: String::new(),
+                    seconds: 0.0,
+                }),
+            }
+        });
+        let limit = ErrorLimit { share: Fraction::new(1.0), ..ErrorLimit::default() };
+        let pool = VerifierPool::new(CheckedVerifier::new(verifier), limit);
+        let policy = Policy::<Toy>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let sampling = Sampling { max_new_tokens: 8.try_into().unwrap(), ..Sampling::default() };
+        evaluate(&policy, &tokenizer, &problems, &pool, 3, &sampling, Seed::root(2)).unwrap()
+    }
+
+    const A: &str = r#"{"id": "a", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
+    const B: &str = r#"{"id": "b", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
+    const CHAT: &str = r#"{"id": "chat", "prompt": "p", "task": "chat"}"#;
+
+    #[test]
+    fn nothing_judged_is_not_nothing_passed() {
+        assert_eq!(evaluated(B).pass_at_1(), None);
+        assert_eq!(evaluated(&[A, B].join("\n")).pass_at_1(), Some(0.0));
+    }
+
+    #[test]
+    fn chat_problems_without_tests_are_not_judged() {
+        let evaluation = evaluated(&[CHAT, A].join("\n"));
+        let judged: Vec<_> = evaluation.problems.iter().map(|p| (p.id.as_str(), p.samples)).collect();
+        assert_eq!(judged, [("chat", 0), ("a", 3)]);
+        assert_eq!(evaluated(CHAT).pass_at_1(), None);
+    }
 }
