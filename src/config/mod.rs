@@ -271,3 +271,6 @@ impl Config {
 fn part<T>(kind: Kind, built: Result<T, impl std::fmt::Display>) -> Result<T, ConfigError> {
     built.map_err(|error| ConfigError::Part { kind, message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

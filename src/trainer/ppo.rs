@@ -10,6 +10,7 @@ use super::Checkpoint;
 use super::error::TrainerError;
 use super::events::{Events, metrics};
 use super::judged::{JudgedRollout, judge};
+use super::kl_control::KlControl;
 use super::stage::Stage;
 use crate::data::numbers::{KlCoefficient, LengthPenalty};
 use crate::data::{Problem, ProblemSet, Ragged, Seed, Sequence, Task};
@@ -17,28 +18,9 @@ use crate::kernels::Device;
 use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, micro_batches};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
-use crate::reward::{AdaptiveKl, DenseReward, KlEstimator, ResponseReward, token_rewards};
+use crate::reward::{DenseReward, KlEstimator, ResponseReward, token_rewards};
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
-
-/// The coefficient of the KL term in the reward.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum KlControl {
-    /// The same β throughout.
-    Fixed(KlCoefficient),
-    /// β follows a target.
-    Adaptive(AdaptiveKl),
-}
-
-impl KlControl {
-    fn coefficient(&self) -> KlCoefficient {
-        match self {
-            Self::Fixed(coefficient) => *coefficient,
-            Self::Adaptive(adaptive) => adaptive.coefficient(),
-        }
-    }
-}
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
