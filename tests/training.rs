@@ -137,6 +137,19 @@ fn ppo_learns_what_the_tests_reward() {
 }
 
 #[test]
+fn sampler_reference_and_update_share_the_temperature() {
+    let start = start();
+    let mut config = config(1);
+    config.sampling.temperature = 0.7.try_into().unwrap();
+    let (events, _) = run(builder(&start).config(config).build().unwrap());
+    let metric = |name| events[0].metric(name).unwrap();
+    // Before the first update policy, reference and sampler are one distribution.
+    let (gap, kl) = (metric(metrics::SAMPLER_GAP), metric(metrics::KL));
+    assert!(gap < 1e-4, "sampler and update differ by {gap}");
+    assert!(kl.abs() < 1e-4, "policy and reference differ by {kl}");
+}
+
+#[test]
 fn training_on_a_part_of_the_distribution_is_refused() {
     let tokenizer = Tokenizer::train(["x\n"], 257).unwrap();
     let policy = Policy::random(&Device::cpu(), Seed::root(1)).unwrap();

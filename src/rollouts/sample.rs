@@ -145,6 +145,8 @@ pub fn sample<A: Arch>(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
     use crate::kernels::Device;
 
@@ -175,6 +177,24 @@ mod tests {
             assert!(rollout.text.contains('\u{FFFD}'));
             assert_eq!(rollout.token_ends.len(), rollout.sequence.response.len());
             assert_eq!(rollout.token_ends.last(), Some(&rollout.text.len()));
+        }
+    }
+
+    #[test]
+    fn a_response_stops_at_the_first_end_and_keeps_it() {
+        let sampling = Sampling { max_new_tokens: NonZeroUsize::new(50).unwrap(), ..Sampling::default() };
+        let (tokenizer, rollouts) = rollouts(&sampling);
+        let (finished, cut): (Vec<_>, Vec<_>) = rollouts.iter().partition(|rollout| rollout.finished);
+        assert!(finished.len() > 5 && cut.len() > 5, "{} ended, {} were cut", finished.len(), cut.len());
+        for rollout in &rollouts {
+            let response = &rollout.sequence.response;
+            let first = response.iter().position(|&token| token == tokenizer.end());
+            assert_eq!(first, rollout.finished.then(|| response.len() - 1));
+            assert_eq!(rollout.log_probs.len(), response.len());
+        }
+        for rollout in cut {
+            let room = 64 - rollout.sequence.prompt.len();
+            assert_eq!(rollout.sequence.response.len(), room.min(50));
         }
     }
 }
