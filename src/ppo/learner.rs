@@ -179,7 +179,8 @@ impl<A: Arch> Learner<A> {
         let lengths: Vec<usize> = rows.iter().map(|&row| batch.sequences[row].len()).collect();
         for part in micro_batches(&lengths, self.config.micro_batch_tokens.get()) {
             let rows = &rows[part];
-            let packed = Batch::responses(&A::DIMS, rows.iter().map(|&row| &batch.sequences[row]))?;
+            let packed = Batch::responses(&A::DIMS, rows.iter().map(|&row| &batch.sequences[row]))
+                .map_err(|error| error.renumbered(|row| rows[row]))?;
             if packed.scored().values().is_empty() {
                 continue;
             }
@@ -332,6 +333,15 @@ mod tests {
 
     fn parameters(learner: &Learner<Tiny>) -> [Vec<f32>; 2] {
         [learner.policy.parameters().unwrap(), learner.critic.parameters().unwrap()].map(|p| p.into_values())
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_has_its_number_in_the_batch() {
+        let mut learner = learner(UpdateConfig { micro_batch_tokens: count(7), ..UpdateConfig::default() });
+        let mut batch = experience(&learner);
+        batch.sequences[7].prompt = vec![1; 40];
+        let error = learner.update(&batch, Seed::root(3)).unwrap_err().to_string();
+        assert!(error.starts_with("row 7 has "), "{error}");
     }
 
     #[test]

@@ -109,7 +109,8 @@ pub fn sample<A: Arch>(
             let mut decoder = decoder.another();
             let used: Vec<usize> = (jobs.start / per_prompt..=(jobs.end - 1) / per_prompt).collect();
             let rows: Vec<&[u32]> = used.iter().map(|&prompt| prompts[prompt].as_slice()).collect();
-            let prefixes = used.into_iter().zip(decoder.prefill(&rows)?).collect();
+            let filled = decoder.prefill(&rows).map_err(|error| error.renumbered(|row| used[row]))?;
+            let prefixes = used.into_iter().zip(filled).collect();
             let mut shard = Shard {
                 prompts,
                 prefixes,
@@ -196,5 +197,19 @@ mod tests {
             let room = 64 - rollout.sequence.prompt.len();
             assert_eq!(rollout.sequence.response.len(), room.min(50));
         }
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_has_its_number_among_all() {
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let error = |prompt: Vec<u32>| {
+            // The last of so many that each shard has few of them.
+            let prompts = [vec![vec![1]; 9], vec![prompt]].concat();
+            let sampling = Sampling { max_new_tokens: NonZeroUsize::MIN, ..Sampling::default() };
+            sample(&policy, &tokenizer, &prompts, 64, &sampling, Seed::root(2)).unwrap_err().to_string()
+        };
+        assert_eq!(error(vec![]), "row 9 has an empty prompt");
+        assert_eq!(error(vec![1; 65]), "row 9 has 65 tokens, the model has 64 positions");
     }
 }
