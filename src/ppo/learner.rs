@@ -75,14 +75,15 @@ pub struct Experience {
     pub temperature: Temperature,
 }
 
-/// Figures of an update: means over the tokens of all its minibatches.
+/// Figures of an update. Losses and norms are means over its minibatches, whose losses are means over their
+/// tokens; the others are means over the tokens of all minibatches, those of the first one apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateFigures {
     /// The policy's loss.
     pub policy_loss: f64,
     /// The critic's loss.
     pub value_loss: f64,
-    /// Share of tokens outside the clip range.
+    /// Share of tokens outside the clip range, of all minibatches.
     pub clip_fraction: f64,
     /// KL(π_old ‖ π), estimator k3, in nats per token.
     pub moved: f64,
