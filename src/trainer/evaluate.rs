@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrainerError;
 use crate::data::{Problem, ProblemSet, Seed};
-use crate::eval::{Bucket, LengthBuckets};
+use crate::eval::statistics::{bootstrap_mean, pass_at_k};
+use crate::eval::{Bucket, Interval, LengthBuckets, StatisticsError};
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::Submission;
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
+
+/// Resamples of the bootstrap: each end of an interval is uncertain by a hundredth of it.
+const RESAMPLES: usize = 10_000;
 
 /// How each held-out problem fared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +45,36 @@ impl Evaluation {
     /// Pass@1 by length, of the problems that have one.
     pub fn by_length(&self, buckets: &LengthBuckets) -> Vec<Bucket> {
         buckets.means(self.shares().filter_map(|(length, share)| Some((length?, share))))
+    }
+
+    /// Pass@k over problems, with its 95 % interval: the mean of [`pass_at_k`]. Problems of which fewer than
+    /// `k` samples could be judged do not count.
+    ///
+    /// # Errors
+    /// If `k` is 0, or no problem has so many samples.
+    pub fn pass_at_k(&self, k: usize, seed: &Seed) -> Result<Interval, StatisticsError> {
+        let values: Vec<f64> = self.estimates(k)?.into_iter().map(|(_, value)| value).collect();
+        bootstrap_mean(&values, RESAMPLES, seed)
+    }
+
+    /// Pass@k by length, of the problems that have one, with 95 % intervals: a label for each bucket, and
+    /// `None` where no problem counts.
+    ///
+    /// # Errors
+    /// If `k` is 0.
+    pub fn pass_at_k_by_length(
+        &self,
+        k: usize,
+        buckets: &LengthBuckets,
+        seed: &Seed,
+    ) -> Result<Vec<(String, Option<Interval>)>, StatisticsError> {
+        let values = self.estimates(k)?.into_iter().filter_map(|(length, value)| Some((length?, value)));
+        buckets.intervals(values, RESAMPLES, seed)
+    }
+
+    fn estimates(&self, k: usize) -> Result<Vec<(Option<usize>, f64)>, StatisticsError> {
+        let counted = self.problems.iter().filter(|problem| problem.samples >= k);
+        counted.map(|p| Ok((p.length, pass_at_k(p.samples, p.passed, k)?))).collect()
     }
 
     fn shares(&self) -> impl Iterator<Item = (Option<usize>, f64)> {
@@ -151,5 +185,27 @@ mod tests {
         let judged: Vec<_> = evaluation.problems.iter().map(|p| (p.id.as_str(), p.samples)).collect();
         assert_eq!(judged, [("chat", 0), ("a", 3)]);
         assert_eq!(evaluated(CHAT).pass_at_1(), None);
+    }
+
+    #[test]
+    fn pass_at_k_has_intervals_by_length() {
+        let problem = |length, samples, passed| ProblemResult { id: String::new(), length, samples, passed };
+        let problems = vec![
+            problem(Some(2), 4, 2),
+            problem(Some(3), 4, 1),
+            problem(Some(9), 2, 2),
+            problem(Some(9), 1, 0), // too few samples for k = 2
+            problem(None, 3, 0),
+        ];
+        let (evaluation, seed) = (Evaluation { problems }, Seed::root(3));
+        let all = evaluation.pass_at_k(2, &seed).unwrap();
+        // 1 − C(2, 2)/C(4, 2), 1 − C(3, 2)/C(4, 2), 1 and 0.
+        assert!((all.mean - (5.0 / 6.0 + 0.5 + 1.0) / 4.0).abs() < 1e-12 && all.count == 4);
+        assert!(all.low < all.mean && all.mean < all.high);
+        let buckets = LengthBuckets::new(&[4, 6]).unwrap();
+        let rows = evaluation.pass_at_k_by_length(2, &buckets, &seed).unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|(_, row)| row.map(|row| (row.low, row.count))).collect();
+        assert_eq!(rows, [Some((0.5, 2)), None, Some((1.0, 1))]);
+        assert!(evaluation.pass_at_k(0, &seed).is_err() && evaluation.pass_at_k(9, &seed).is_err());
     }
 }
