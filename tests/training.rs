@@ -1,20 +1,23 @@
 //! Training as a whole: PPO learns what it is rewarded for, a restored run goes on to the same bytes, and
 //! the number of threads changes nothing.
 
+use std::sync::{Arc, Mutex};
+
 use pspo::data::numbers::LearningRate;
 use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
-use pspo::model::{Policy, Tokenizer};
+use pspo::model::{Arch, Policy, ScalarModel, Tokenizer, init};
 use pspo::plugin::{
     CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
     Verifier, VerifyError, verifier_fn,
 };
 use pspo::reward::DenseReward;
+use pspo::reward_model::{self, BradleyTerry, BradleyTerryConfig, Preference};
 use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
 use pspo::trainer::builder::{NoPrm, Sparse, WithCritic};
 use pspo::trainer::events::{Event, Events, Recorder, metrics};
-use pspo::trainer::{PpoConfig, Run, Stage, Trainer, TrainerError};
+use pspo::trainer::{PpoConfig, RewardModel, Run, Stage, Trainer, TrainerError, general_reward};
 use pspo::value::FromPolicy;
 
 pspo::arch! {
@@ -284,6 +287,72 @@ fn a_mixed_batch_takes_each_prompt_s_own_reward() {
     let (events, _) = run(trainer);
     let (reward, rate) = (events[0].metric(metrics::REWARD).unwrap(), pass_rates(&events)[0]);
     assert!((reward - (0.125 + 0.5 * rate)).abs() < 1e-6, "reward {reward} at pass rate {rate}");
+}
+
+/// A reward model that prefers responses to chat prompts which begin with `y`.
+fn prefers_y(tokenizer: &Tokenizer) -> reward_model::RewardModel<Tiny> {
+    let response = |letters: [&str; 2]| {
+        let example = tokenizer.example("", &format!("{}\n{}\n", letters[0], letters[1])).unwrap();
+        example.response
+    };
+    let letters = ["a", "b", "x", "y"];
+    let preferences = (0..24).map(|i| Preference {
+        prompt: tokenizer.encode(&problem(1 + i % 2, Task::Chat).prompt).unwrap(),
+        chosen: response(["y", letters[i % 4]]),
+        rejected: response([letters[i % 3], letters[i / 4 % 4]]),
+    });
+    let config =
+        BradleyTerryConfig { steps: 60, learning_rate: LearningRate::new(1e-2), ..Default::default() };
+    let parameters = init::random(Tiny::DIMS.scalar_layout(), Tiny::DIMS.layers, Seed::root(4));
+    let model = ScalarModel::new(&Device::cpu(), &parameters).unwrap();
+    let mut training = BradleyTerry::new(config, model, preferences.collect(), Seed::root(5)).unwrap();
+    while !training.is_done() {
+        training.step().unwrap();
+    }
+    training.into_reward_model()
+}
+
+#[test]
+fn a_trained_reward_model_judges_the_chat_prompts_of_a_mixed_batch() {
+    let start = start();
+    let tokenizer = start.1.clone();
+    let trained = general_reward(prefers_y(&tokenizer), |reward| 1.0 / (1.0 + (-reward).exp()));
+    // What it says goes through here on its way.
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let said = heard.clone();
+    let model: RewardModel = Box::new(move |rows| {
+        let rewards = trained(rows)?;
+        let texts = rows.iter().map(|row| tokenizer.decode(&row.response).unwrap());
+        said.lock().unwrap().extend(texts.zip(rewards.iter().copied()));
+        Ok(rewards)
+    });
+    let task = |id| if id % 3 == 0 { Task::Code } else { Task::Chat };
+    let mixed = ProblemSet::new((0..6).map(|id| problem(id, task(id)))).unwrap();
+    let trainer = builder(&start).problems(mixed).reward_model(model).config(config(1)).build().unwrap();
+    let (events, _) = run(trainer);
+
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.len(), 32, "8 responses to each of 4 chat prompts");
+    let (good, bad): (Vec<_>, Vec<_>) = heard.iter().partition(|(text, _)| text.starts_with('y'));
+    let mean = |of: &[&(String, f32)]| of.iter().map(|(_, reward)| reward).sum::<f32>() / of.len() as f32;
+    assert!(mean(&good) > mean(&bad) + 0.3, "{heard:?}");
+    let passed = 16.0 * pass_rates(&events)[0];
+    let reward = (passed + heard.iter().map(|&(_, reward)| f64::from(reward)).sum::<f64>()) / 48.0;
+    assert!((events[0].metric(metrics::REWARD).unwrap() - reward).abs() < 1e-6);
+}
+
+#[test]
+fn a_reward_model_that_breaks_its_contract_is_named() {
+    let start = start();
+    let chat = ProblemSet::new((0..6).map(|id| problem(id, Task::Chat))).unwrap();
+    let error = |model: RewardModel| {
+        let builder = builder(&start).problems(chat.clone()).reward_model(model).config(config(1));
+        builder.build().unwrap().advance(&mut Events::default()).unwrap_err().to_string()
+    };
+    let few = error(Box::new(|rows| Ok(vec![0.0; rows.len() - 1])));
+    assert_eq!(few, "the general reward model failed: it gave 47 numbers for 48 responses");
+    let infinite = error(Box::new(|rows| Ok(vec![f32::INFINITY; rows.len()])));
+    assert_eq!(infinite, "the general reward model failed: it gave inf: a reward must be finite");
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl PpoConfig {
     }
 }
 
-/// R_RM, for prompts that are not code: a number for each prompt with its response.
+/// R_RM, for prompts that are not code: a finite number for each prompt with its response, of which none is
+/// empty. [`general_reward`](super::general_reward()) makes it of a model trained on preferences.
 pub type RewardModel = Box<dyn Fn(&[&Sequence]) -> Result<Vec<f32>, TrainerError> + Send + Sync>;
 
 /// What a trainer is made of. [`builder`](super::builder()) makes these with types that do not
@@ -266,13 +267,21 @@ impl<A: Arch> Trainer<A> {
     fn reward(&self, judged: Vec<JudgedRollout>) -> Result<Vec<Rewarded>, TrainerError> {
         let chat: Vec<&Sequence> = judged
             .iter()
-            .filter(|row| row.problem.task == Task::Chat)
+            .filter(|row| row.problem.task == Task::Chat && !row.rollout.sequence.response.is_empty())
             .map(|row| &row.rollout.sequence)
             .collect();
-        let mut general = match &self.reward_model {
-            Some(model) if !chat.is_empty() => model(&chat)?.into_iter(),
-            _ => Vec::new().into_iter(),
+        let general = match &self.reward_model {
+            Some(model) if !chat.is_empty() => model(&chat)?,
+            _ => Vec::new(),
         };
+        if general.len() != chat.len() {
+            let (got, needed) = (general.len(), chat.len());
+            return Err(TrainerError::RewardModel(format!("it gave {got} numbers for {needed} responses")));
+        }
+        if let Some(reward) = general.iter().find(|reward| !reward.is_finite()) {
+            return Err(TrainerError::RewardModel(format!("it gave {reward}: a reward must be finite")));
+        }
+        let mut general = general.into_iter();
         // Dense rewards are for lines of code.
         let scored = |row: &JudgedRollout| row.problem.task == Task::Code && !row.steps.is_empty();
         let mut scores = match (&self.dense, &self.prm) {
@@ -299,10 +308,9 @@ impl<A: Arch> Trainer<A> {
                 _ => Vec::new(),
             };
             let outcome = match row.problem.task {
-                Task::Chat => {
-                    let missing = || TrainerError::RewardModel("it gave fewer numbers than responses".into());
-                    general.next().ok_or_else(missing)?
-                }
+                // A prompt that leaves no room for a response is left out of what is learned from.
+                Task::Chat if row.rollout.sequence.response.is_empty() => 0.0,
+                Task::Chat => general.next().expect("one number per response, as checked"),
                 Task::Code => f32::from(u8::from(passes)),
             };
             rewarded.push(Rewarded { judged: row, outcome, step_rewards });
