@@ -426,7 +426,7 @@ fn table(setting: &Setting, results: &[(&str, &Evaluation, &Evaluation)]) -> Tab
             if columns.len() == 3 {
                 columns.extend(buckets.iter().map(|bucket| format!("{} steps", bucket.label)));
             }
-            let mut row = vec![name.to_owned(), temperature.to_owned(), percent(Some(result.pass_at_1()))];
+            let mut row = vec![name.to_owned(), temperature.to_owned(), percent(result.pass_at_1())];
             row.extend(buckets.iter().map(|bucket| percent(bucket.mean)));
             rows.push(row);
         }

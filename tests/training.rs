@@ -1,18 +1,23 @@
 //! Training as a whole: PPO learns what it is rewarded for, a restored run goes on to the same bytes, and
 //! the number of threads changes nothing.
 
+use std::sync::{Arc, Mutex};
+
 use pspo::data::numbers::LearningRate;
 use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
-use pspo::model::{Policy, Tokenizer};
+use pspo::model::{Arch, Policy, ScalarModel, Tokenizer, init};
 use pspo::plugin::{
-    Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict, Verifier, VerifyError, verifier_fn,
+    CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
+    Verifier, VerifyError, verifier_fn,
 };
 use pspo::reward::DenseReward;
+use pspo::reward_model::{self, BradleyTerry, BradleyTerryConfig, Preference};
 use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
+use pspo::trainer::builder::{NoPrm, Sparse, WithCritic};
 use pspo::trainer::events::{Event, Events, Recorder, metrics};
-use pspo::trainer::{PpoConfig, Run, Stage, Trainer, TrainerError};
+use pspo::trainer::{PpoConfig, RewardModel, Run, Stage, Trainer, TrainerError, general_reward};
 use pspo::value::FromPolicy;
 
 pspo::arch! {
@@ -91,17 +96,21 @@ fn config(iterations: usize) -> PpoConfig {
     config
 }
 
-fn trainer((policy, tokenizer): &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+fn trainer(start: &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+    builder(start).config(config(iterations)).build().unwrap()
+}
+
+/// All parts of a trainer with sparse rewards, apart from its numbers.
+fn builder(
+    (policy, tokenizer): &(Policy<Tiny>, Tokenizer),
+) -> WithCritic<Tiny, ProblemSet, CheckedSplitter, CheckedVerifier, Sparse, NoPrm> {
     pspo::trainer::builder(policy, tokenizer)
         .problems(problems())
         .splitter(Lines::python())
         .verifier(verifier())
         .sparse_rewards()
         .value_init(FromPolicy::default())
-        .config(config(iterations))
         .seed(Seed::root(3))
-        .build()
-        .unwrap()
 }
 
 fn run(mut trainer: Trainer<Tiny>) -> (Vec<Event>, Vec<u32>) {
@@ -129,6 +138,35 @@ fn ppo_learns_what_the_tests_reward() {
     assert!(first < 0.5 && last > 0.9, "{rates:?}");
     let gap = events.iter().filter_map(|event| event.metric(metrics::SAMPLER_GAP)).fold(0.0, f64::max);
     assert!(gap < 1e-4, "sampler and trainer differ by {gap}");
+}
+
+#[test]
+fn sampler_reference_and_update_share_the_temperature() {
+    let start = start();
+    let mut config = config(1);
+    config.sampling.temperature = 0.7.try_into().unwrap();
+    let (events, _) = run(builder(&start).config(config).build().unwrap());
+    let metric = |name| events[0].metric(name).unwrap();
+    // Before the first update policy, reference and sampler are one distribution.
+    let (gap, kl) = (metric(metrics::SAMPLER_GAP), metric(metrics::KL));
+    assert!(gap < 1e-4, "sampler and update differ by {gap}");
+    assert!(kl.abs() < 1e-4, "policy and reference differ by {kl}");
+}
+
+#[test]
+fn training_on_a_part_of_the_distribution_is_refused() {
+    let tokenizer = Tokenizer::train(["x\n"], 257).unwrap();
+    let policy = Policy::random(&Device::cpu(), Seed::root(1)).unwrap();
+    let start = (policy, tokenizer);
+    let error = |change: fn(&mut PpoConfig)| {
+        let mut config = config(1);
+        change(&mut config);
+        builder(&start).config(config).build().err().unwrap().to_string()
+    };
+    let top_p = error(|config| config.sampling.top_p = 0.9.try_into().unwrap());
+    assert!(top_p.starts_with("sampling.top_p is 0.9") && top_p.ends_with("with top_p = 1"), "{top_p}");
+    let top_k = error(|config| config.sampling.top_k = Some(5.try_into().unwrap()));
+    assert!(top_k.starts_with("sampling.top_k is 5") && top_k.ends_with("without top_k"), "{top_k}");
 }
 
 fn wrong() -> Verdict {
@@ -252,6 +290,72 @@ fn a_mixed_batch_takes_each_prompt_s_own_reward() {
     assert!((reward - (0.125 + 0.5 * rate)).abs() < 1e-6, "reward {reward} at pass rate {rate}");
 }
 
+/// A reward model that prefers responses to chat prompts which begin with `y`.
+fn prefers_y(tokenizer: &Tokenizer) -> reward_model::RewardModel<Tiny> {
+    let response = |letters: [&str; 2]| {
+        let example = tokenizer.example("", &format!("{}\n{}\n", letters[0], letters[1])).unwrap();
+        example.response
+    };
+    let letters = ["a", "b", "x", "y"];
+    let preferences = (0..24).map(|i| Preference {
+        prompt: tokenizer.encode(&problem(1 + i % 2, Task::Chat).prompt).unwrap(),
+        chosen: response(["y", letters[i % 4]]),
+        rejected: response([letters[i % 3], letters[i / 4 % 4]]),
+    });
+    let config =
+        BradleyTerryConfig { steps: 60, learning_rate: LearningRate::new(1e-2), ..Default::default() };
+    let parameters = init::random(Tiny::DIMS.scalar_layout(), Tiny::DIMS.layers, Seed::root(4));
+    let model = ScalarModel::new(&Device::cpu(), &parameters).unwrap();
+    let mut training = BradleyTerry::new(config, model, preferences.collect(), Seed::root(5)).unwrap();
+    while !training.is_done() {
+        training.step().unwrap();
+    }
+    training.into_reward_model()
+}
+
+#[test]
+fn a_trained_reward_model_judges_the_chat_prompts_of_a_mixed_batch() {
+    let start = start();
+    let tokenizer = start.1.clone();
+    let trained = general_reward(prefers_y(&tokenizer), |reward| 1.0 / (1.0 + (-reward).exp()));
+    // What it says goes through here on its way.
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let said = heard.clone();
+    let model: RewardModel = Box::new(move |rows| {
+        let rewards = trained(rows)?;
+        let texts = rows.iter().map(|row| tokenizer.decode(&row.response).unwrap());
+        said.lock().unwrap().extend(texts.zip(rewards.iter().copied()));
+        Ok(rewards)
+    });
+    let task = |id| if id % 3 == 0 { Task::Code } else { Task::Chat };
+    let mixed = ProblemSet::new((0..6).map(|id| problem(id, task(id)))).unwrap();
+    let trainer = builder(&start).problems(mixed).reward_model(model).config(config(1)).build().unwrap();
+    let (events, _) = run(trainer);
+
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.len(), 32, "8 responses to each of 4 chat prompts");
+    let (good, bad): (Vec<_>, Vec<_>) = heard.iter().partition(|(text, _)| text.starts_with('y'));
+    let mean = |of: &[&(String, f32)]| of.iter().map(|(_, reward)| reward).sum::<f32>() / of.len() as f32;
+    assert!(mean(&good) > mean(&bad) + 0.3, "{heard:?}");
+    let passed = 16.0 * pass_rates(&events)[0];
+    let reward = (passed + heard.iter().map(|&(_, reward)| f64::from(reward)).sum::<f64>()) / 48.0;
+    assert!((events[0].metric(metrics::REWARD).unwrap() - reward).abs() < 1e-6);
+}
+
+#[test]
+fn a_reward_model_that_breaks_its_contract_is_named() {
+    let start = start();
+    let chat = ProblemSet::new((0..6).map(|id| problem(id, Task::Chat))).unwrap();
+    let error = |model: RewardModel| {
+        let builder = builder(&start).problems(chat.clone()).reward_model(model).config(config(1));
+        builder.build().unwrap().advance(&mut Events::default()).unwrap_err().to_string()
+    };
+    let few = error(Box::new(|rows| Ok(vec![0.0; rows.len() - 1])));
+    assert_eq!(few, "the general reward model failed: it gave 47 numbers for 48 responses");
+    let infinite = error(Box::new(|rows| Ok(vec![f32::INFINITY; rows.len()])));
+    assert_eq!(infinite, "the general reward model failed: it gave inf: a reward must be finite");
+}
+
 #[test]
 fn a_verifier_that_cannot_judge_masks_and_then_stops_the_run() {
     let (policy, tokenizer) = start();
@@ -274,4 +378,24 @@ fn a_verifier_that_cannot_judge_masks_and_then_stops_the_run() {
     let error = (0..10).find_map(|_| trainer.advance(&mut events).err()).expect("the run stops");
     assert!(error.to_string().contains("no interpreter"), "{error}");
     assert_eq!(bits(&trainer), before, "nothing was learned from what could not be judged");
+}
+
+#[test]
+fn what_could_not_be_judged_counts_in_no_metric() {
+    let start = start();
+    // Judges one program, which passes.
+    let picky = verifier_fn(|submission: Submission<'_>| match submission.program {
+        "x\nx\n" => Ok(Verdict { outcome: Outcome::Pass, passed: 1, ..wrong() }),
+        _ => Err(VerifyError::Failed("no interpreter".into())),
+    });
+    let all = pspo::verify::ErrorLimit { share: 1.0.try_into().unwrap(), ..Default::default() };
+    let (events, _) =
+        run(builder(&start).verifier(picky).error_limit(all).config(config(1)).build().unwrap());
+    let metric = |name| events[0].metric(name).unwrap();
+    assert!((1.0..48.0).contains(&metric(metrics::VERIFIER_ERRORS)));
+    for (name, of_each) in
+        [(metrics::REWARD, 1.0), (metrics::PASS_RATE, 1.0), (metrics::LINES, 2.0), (metrics::TRUNCATED, 0.0)]
+    {
+        assert_eq!(metric(name), of_each, "{name}");
+    }
 }

@@ -192,8 +192,14 @@ impl FromStr for Config {
             Ok(table) => table,
             Err(error) => return wrong(".".into(), &error),
         };
-        serde_path_to_error::deserialize(table)
-            .or_else(|error| wrong(error.path().to_string(), error.inner()))
+        let config: Self = match serde_path_to_error::deserialize(table) {
+            Ok(config) => config,
+            Err(error) => return wrong(error.path().to_string(), error.inner()),
+        };
+        match config.ppo.check() {
+            Err(error @ TrainerError::Sampling { key, .. }) => wrong(format!("ppo.sampling.{key}"), &error),
+            checked => checked.map(|()| config).map_err(|error| Box::new(error).into()),
+        }
     }
 }
 
@@ -265,3 +271,6 @@ impl Config {
 fn part<T>(kind: Kind, built: Result<T, impl std::fmt::Display>) -> Result<T, ConfigError> {
     built.map_err(|error| ConfigError::Part { kind, message: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,10 @@ checked_numbers! {
     LearningRate = "learning rate", v => v >= 0.0 && v < 1.0, "at least 0 and below 1";
     /// AdamW's decoupled weight decay.
     WeightDecay = "weight decay", v => v >= 0.0 && v < 1.0, "at least 0 and below 1";
+    /// β₁ or β₂ of AdamW: how much of a moment's mean stays at each update.
+    MomentDecay = "moment decay", v => v >= 0.0 && v < 1.0, "at least 0 and below 1";
+    /// What AdamW adds to the root of the second moment, so that no step divides by 0.
+    AdamEpsilon = "AdamW's epsilon", v => v > 0.0 && v.is_finite(), "above 0 and finite";
     /// Bound on the norm of the whole gradient.
     GradientNorm = "gradient norm bound", v => v > 0.0 && v.is_finite(), "above 0 and finite";
     /// Logits are divided by it before the softmax.

@@ -14,9 +14,29 @@ use thiserror::Error;
 /// assert_eq!(tokens.values(), [1, 2, 3, 4]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Fields<T>", bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Ragged<T> {
     values: Vec<T>,
     offsets: Vec<usize>,
+}
+
+/// [`Ragged`] as it is read, before it is checked.
+#[derive(Deserialize)]
+struct Fields<T> {
+    values: Vec<T>,
+    offsets: Vec<usize>,
+}
+
+impl<T> TryFrom<Fields<T>> for Ragged<T> {
+    type Error = RaggedError;
+
+    fn try_from(Fields { values, offsets }: Fields<T>) -> Result<Self, RaggedError> {
+        let len = values.len();
+        match offsets.first() == Some(&0) && offsets.is_sorted() && offsets.last() == Some(&len) {
+            true => Ok(Self { values, offsets }),
+            false => Err(RaggedError::Offsets { offsets, len }),
+        }
+    }
 }
 
 /// Two ragged arrays that should have the same rows do not.
@@ -40,6 +60,14 @@ pub enum RaggedError {
         left: usize,
         /// Elements on the right.
         right: usize,
+    },
+    /// Offsets that are not those of rows.
+    #[error("offsets {offsets:?} do not cut {len} values into rows: they must rise from 0 to {len}")]
+    Offsets {
+        /// The offsets given.
+        offsets: Vec<usize>,
+        /// Values given.
+        len: usize,
     },
     /// A flat buffer does not hold as many values as the rows need.
     #[error("{got} values do not fill rows of {needed} elements in total")]
@@ -170,5 +198,19 @@ mod tests {
     fn a_flat_buffer_must_fill_the_rows() {
         let a: Ragged<i32> = [vec![1, 2], vec![3]].into_iter().collect();
         assert_eq!(a.with_values(vec![0.0; 2]), Err(RaggedError::Values { got: 2, needed: 3 }));
+    }
+
+    #[test]
+    fn what_is_read_is_checked() {
+        let a: Ragged<i32> = [vec![1, 2], vec![], vec![3]].into_iter().collect();
+        for ragged in [a, Ragged::new()] {
+            let written = serde_json::to_string(&ragged).unwrap();
+            assert_eq!(serde_json::from_str::<Ragged<i32>>(&written).unwrap(), ragged);
+        }
+        for offsets in ["[]", "[0]", "[1, 2]", "[0, 3]", "[0, 2, 1, 2]"] {
+            let json = format!(r#"{{"values": [1, 2], "offsets": {offsets}}}"#);
+            let error = serde_json::from_str::<Ragged<i32>>(&json).unwrap_err().to_string();
+            assert!(error.contains("do not cut 2 values into rows: they must rise from 0 to 2"), "{error}");
+        }
     }
 }

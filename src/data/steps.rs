@@ -44,9 +44,25 @@ pub struct Step {
 /// # Ok::<(), pspo::data::StepError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct Steps {
     program: Arc<str>,
     steps: Vec<Step>,
+}
+
+/// [`Steps`] as they are read, before they are checked.
+#[derive(Deserialize)]
+struct Fields {
+    program: Arc<str>,
+    steps: Vec<Step>,
+}
+
+impl TryFrom<Fields> for Steps {
+    type Error = StepError;
+
+    fn try_from(Fields { program, steps }: Fields) -> Result<Self, StepError> {
+        Self::new(program, steps)
+    }
 }
 
 /// A splitter's spans do not tile the program.
@@ -211,5 +227,19 @@ mod tests {
         assert_eq!(steps.line_end(1), 9);
         assert_eq!(steps.prefix(1), "\n a \r\n\n\n");
         assert_eq!(steps.prefix(0), "");
+    }
+
+    #[test]
+    fn what_is_read_is_checked() {
+        let steps = Steps::new("a\nb", vec![code(0..2), code(2..3)]).unwrap();
+        let written = serde_json::to_string(&steps).unwrap();
+        assert_eq!(serde_json::from_str::<Steps>(&written).unwrap(), steps);
+        for (good, bad, message) in [
+            (r#""end":3"#, r#""end":9"#, "step 1 ends at byte 9"),
+            (r#""start":2"#, r#""start":1"#, "step 1 begins at byte 1, before byte 2"),
+        ] {
+            let error = serde_json::from_str::<Steps>(&written.replace(good, bad)).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
     }
 }

@@ -3,6 +3,9 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use super::statistics::{Interval, StatisticsError, bootstrap_mean};
+use crate::data::Seed;
+
 /// Ranges of lengths, in lines or tokens, that together hold every length.
 ///
 /// ```
@@ -59,17 +62,38 @@ impl LengthBuckets {
 
     /// The mean of the values in each bucket, given each value with its length.
     pub fn means(&self, values: impl IntoIterator<Item = (usize, f64)>) -> Vec<Bucket> {
-        let mut sums = vec![(0, 0.0); self.last.len() + 1];
-        for (length, value) in values {
-            let (count, sum) = &mut sums[self.last.partition_point(|&last| last < length)];
-            *count += 1;
-            *sum += value;
-        }
-        let mean = |count: usize, sum: f64| (count > 0).then(|| sum / count as f64);
-        sums.into_iter()
+        let mean = |of: &[f64]| (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64);
+        self.groups(values)
+            .into_iter()
             .enumerate()
-            .map(|(at, (count, sum))| Bucket { label: self.label(at), count, mean: mean(count, sum) })
+            .map(|(at, of)| Bucket { label: self.label(at), count: of.len(), mean: mean(&of) })
             .collect()
+    }
+
+    /// The mean of the values in each bucket with its confidence interval, by [`bootstrap_mean`] with
+    /// `resamples`: a label for each bucket, and `None` where it is empty.
+    ///
+    /// # Errors
+    /// Without resamples, or with a value that is not finite.
+    pub fn intervals(
+        &self,
+        values: impl IntoIterator<Item = (usize, f64)>,
+        resamples: usize,
+        seed: &Seed,
+    ) -> Result<Vec<(String, Option<Interval>)>, StatisticsError> {
+        let groups = self.groups(values).into_iter().enumerate();
+        let interval = |at, of: &[f64]| bootstrap_mean(of, resamples, &seed.index(at as u64));
+        groups
+            .map(|(at, of)| Ok((self.label(at), (!of.is_empty()).then(|| interval(at, &of)).transpose()?)))
+            .collect()
+    }
+
+    fn groups(&self, values: impl IntoIterator<Item = (usize, f64)>) -> Vec<Vec<f64>> {
+        let mut groups = vec![Vec::new(); self.last.len() + 1];
+        for (length, value) in values {
+            groups[self.last.partition_point(|&last| last < length)].push(value);
+        }
+        groups
     }
 
     fn label(&self, at: usize) -> String {

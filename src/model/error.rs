@@ -63,3 +63,15 @@ pub enum ModelError {
     #[error("the objective failed: {0}")]
     Objective(String),
 }
+
+impl ModelError {
+    /// The error with its row's number, which is one in the part that was run, told as one in the whole.
+    pub(crate) fn renumbered(mut self, whole: impl Fn(usize) -> usize) -> Self {
+        if let Self::EmptyPrompt { row } | Self::TooLong { row, .. } | Self::NoSuchToken { row, .. } =
+            &mut self
+        {
+            *row = whole(*row);
+        }
+        self
+    }
+}

@@ -18,7 +18,7 @@ pub use arch::{Arch, Dims};
 pub use batch::{Batch, micro_batches};
 pub use decode::{Decoder, Prefix};
 pub use error::ModelError;
-pub use optimizer::{AdamW, AdamWConfig, backward};
+pub use optimizer::{AdamW, AdamWConfig, CheckedGradient, backward, clear_gradient};
 pub use policy::{LogProbValues, LogProbs, Policy};
 pub use scalar::{ScalarModel, Scorer};
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -9,7 +9,7 @@ use super::loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
 use crate::data::numbers::{ClipRange, LearningRate, Temperature};
 use crate::data::{Ragged, Seed, Sequence};
 use crate::model::{
-    AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward, micro_batches,
+    AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward, clear_gradient, micro_batches,
 };
 
 /// How to update policy and critic from a batch.
@@ -75,14 +75,15 @@ pub struct Experience {
     pub temperature: Temperature,
 }
 
-/// Figures of an update: means over the tokens of all its minibatches.
+/// Figures of an update. Losses and norms are means over its minibatches, whose losses are means over their
+/// tokens; the others are means over the tokens of all minibatches, those of the first one apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateFigures {
     /// The policy's loss.
     pub policy_loss: f64,
     /// The critic's loss.
     pub value_loss: f64,
-    /// Share of tokens outside the clip range.
+    /// Share of tokens outside the clip range, of all minibatches.
     pub clip_fraction: f64,
     /// KL(π_old ‖ π), estimator k3, in nats per token.
     pub moved: f64,
@@ -135,7 +136,8 @@ impl<A: Arch> Learner<A> {
     /// the two is measured.
     ///
     /// # Errors
-    /// If a loss or gradient is not finite: the update in which that happens is not made.
+    /// If a loss or a gradient is not finite. The minibatch in which that happens updates neither of the two
+    /// and leaves nothing behind; those before it stay made.
     pub fn update(&mut self, batch: &Experience, seed: Seed) -> Result<UpdateFigures, ModelError> {
         let mut figures = UpdateFigures::default();
         let (mut tokens, mut updates) = (0, 0);
@@ -144,7 +146,12 @@ impl<A: Arch> Learner<A> {
             order.shuffle(&mut seed.index(epoch as u64).rng());
             let size = order.len().div_ceil(self.config.minibatches.get()).max(1);
             for rows in order.chunks(size) {
-                tokens += self.minibatch(batch, rows, updates == 0, &mut figures)?;
+                let made = self.minibatch(batch, rows, updates == 0, &mut figures);
+                if made.is_err() {
+                    clear_gradient(&mut self.policy);
+                    clear_gradient(&mut self.critic);
+                }
+                tokens += made?;
                 updates += 1;
             }
         }
@@ -173,7 +180,8 @@ impl<A: Arch> Learner<A> {
         let lengths: Vec<usize> = rows.iter().map(|&row| batch.sequences[row].len()).collect();
         for part in micro_batches(&lengths, self.config.micro_batch_tokens.get()) {
             let rows = &rows[part];
-            let packed = Batch::responses(&A::DIMS, rows.iter().map(|&row| &batch.sequences[row]))?;
+            let packed = Batch::responses(&A::DIMS, rows.iter().map(|&row| &batch.sequences[row]))
+                .map_err(|error| error.renumbered(|row| rows[row]))?;
             if packed.scored().values().is_empty() {
                 continue;
             }
@@ -214,10 +222,13 @@ impl<A: Arch> Learner<A> {
             figures.first_ratio_change = first_figures.largest_ratio_change;
         }
         let UpdateConfig { policy_learning_rate, critic_learning_rate, .. } = self.config;
+        // Both are checked before either is applied.
+        let policy = self.policy_optimizer.take(&mut self.policy)?;
+        let critic = self.critic_optimizer.take(&mut self.critic)?;
         figures.policy_gradient_norm +=
-            self.policy_optimizer.step(&mut self.policy, policy_learning_rate.get())?;
+            self.policy_optimizer.apply(&mut self.policy, policy, policy_learning_rate.get())?;
         figures.critic_gradient_norm +=
-            self.critic_optimizer.step(&mut self.critic, critic_learning_rate.get())?;
+            self.critic_optimizer.apply(&mut self.critic, critic, critic_learning_rate.get())?;
         Ok(tokens)
     }
 }
@@ -319,5 +330,61 @@ mod tests {
             .map(|((now, old), a)| (now - old) * a)
             .sum();
         assert!(gain > 0.0);
+    }
+
+    fn parameters(learner: &Learner<Tiny>) -> [Vec<f32>; 2] {
+        [learner.policy.parameters().unwrap(), learner.critic.parameters().unwrap()].map(|p| p.into_values())
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_has_its_number_in_the_batch() {
+        let mut learner = learner(UpdateConfig { micro_batch_tokens: count(7), ..UpdateConfig::default() });
+        let mut batch = experience(&learner);
+        batch.sequences[7].prompt = vec![1; 40];
+        let error = learner.update(&batch, Seed::root(3)).unwrap_err().to_string();
+        assert!(error.starts_with("row 7 has "), "{error}");
+    }
+
+    #[test]
+    fn after_a_loss_that_is_not_finite_all_is_as_before() {
+        let config =
+            UpdateConfig { minibatches: count(1), micro_batch_tokens: count(7), ..UpdateConfig::default() };
+        let mut learner = learner(config);
+        let good = experience(&learner);
+        let before = parameters(&learner);
+        // Some passes of the minibatch add to the gradients before one of them fails.
+        let mut bad_return = good.clone();
+        *bad_return.returns.values_mut().last_mut().unwrap() = f32::NAN;
+        let mut bad_advantage = good.clone();
+        *bad_advantage.advantages.values_mut().last_mut().unwrap() = f32::INFINITY;
+        for bad in [&bad_return, &bad_advantage] {
+            for seed in 0..4 {
+                let error = learner.update(bad, Seed::root(seed)).unwrap_err();
+                assert!(matches!(error, ModelError::Loss(_)), "{error}");
+                assert_eq!(parameters(&learner), before);
+            }
+        }
+        learner.update(&good, Seed::root(3)).unwrap();
+        let mut other = super::tests::learner(config);
+        other.update(&good, Seed::root(3)).unwrap();
+        assert_eq!(parameters(&learner), parameters(&other), "nothing of the failed updates is left");
+    }
+
+    #[test]
+    fn a_critic_whose_gradient_is_not_finite_keeps_the_policy_from_moving() {
+        let mut learner = learner(UpdateConfig { value_clip: None, ..UpdateConfig::default() });
+        // The last norm's weights are 0, so values and loss are finite; their gradients are not.
+        let mut critic = learner.critic.parameters().unwrap();
+        let layout = critic.layout().clone();
+        let place = |name| layout.range(name).unwrap();
+        critic.values_mut()[place("trunk.norm")].fill(0.0);
+        critic.values_mut()[place("head.weight")].fill(f32::MAX);
+        learner.critic.set_parameters(&critic).unwrap();
+        let mut batch = experience(&learner);
+        batch.returns.values_mut().fill(1e6);
+        let before = parameters(&learner);
+        let error = learner.update(&batch, Seed::root(3)).unwrap_err();
+        assert!(matches!(error, ModelError::Gradient(_)), "{error}");
+        assert_eq!(parameters(&learner), before);
     }
 }

@@ -109,7 +109,8 @@ pub fn sample<A: Arch>(
             let mut decoder = decoder.another();
             let used: Vec<usize> = (jobs.start / per_prompt..=(jobs.end - 1) / per_prompt).collect();
             let rows: Vec<&[u32]> = used.iter().map(|&prompt| prompts[prompt].as_slice()).collect();
-            let prefixes = used.into_iter().zip(decoder.prefill(&rows)?).collect();
+            let filled = decoder.prefill(&rows).map_err(|error| error.renumbered(|row| used[row]))?;
+            let prefixes = used.into_iter().zip(filled).collect();
             let mut shard = Shard {
                 prompts,
                 prefixes,
@@ -141,4 +142,74 @@ pub fn sample<A: Arch>(
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::kernels::Device;
+
+    crate::arch! {
+        /// With 143 tokens that no tokenizer of bytes knows, as where a size was rounded up.
+        struct Padded {
+            name: "padded", vocabulary: 400, width: 16, layers: 1, heads: 2, kv_heads: 1, head_size: 8,
+            hidden: 24, positions: 64,
+        }
+    }
+
+    fn rollouts(sampling: &Sampling) -> (Tokenizer, Vec<Rollout>) {
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let prompts = [vec![1, 2, 3], vec![4; 30]];
+        let rollouts = sample(&policy, &tokenizer, &prompts, 64, sampling, Seed::root(2)).unwrap();
+        (tokenizer, rollouts)
+    }
+
+    #[test]
+    fn a_response_with_tokens_that_have_no_text_is_a_response() {
+        let (tokenizer, rollouts) = rollouts(&Sampling::default());
+        let unknown = |rollout: &&Rollout| {
+            rollout.sequence.response.iter().any(|&token| token as usize >= tokenizer.vocabulary())
+        };
+        assert!(rollouts.iter().filter(unknown).count() > 100, "of 128");
+        for rollout in rollouts.iter().filter(unknown) {
+            assert!(rollout.text.contains('\u{FFFD}'));
+            assert_eq!(rollout.token_ends.len(), rollout.sequence.response.len());
+            assert_eq!(rollout.token_ends.last(), Some(&rollout.text.len()));
+        }
+    }
+
+    #[test]
+    fn a_response_stops_at_the_first_end_and_keeps_it() {
+        let sampling = Sampling { max_new_tokens: NonZeroUsize::new(50).unwrap(), ..Sampling::default() };
+        let (tokenizer, rollouts) = rollouts(&sampling);
+        let (finished, cut): (Vec<_>, Vec<_>) = rollouts.iter().partition(|rollout| rollout.finished);
+        assert!(finished.len() > 5 && cut.len() > 5, "{} ended, {} were cut", finished.len(), cut.len());
+        for rollout in &rollouts {
+            let response = &rollout.sequence.response;
+            let first = response.iter().position(|&token| token == tokenizer.end());
+            assert_eq!(first, rollout.finished.then(|| response.len() - 1));
+            assert_eq!(rollout.log_probs.len(), response.len());
+        }
+        for rollout in cut {
+            let room = 64 - rollout.sequence.prompt.len();
+            assert_eq!(rollout.sequence.response.len(), room.min(50));
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_has_its_number_among_all() {
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let error = |prompt: Vec<u32>| {
+            // The last of so many that each shard has few of them.
+            let prompts = [vec![vec![1]; 9], vec![prompt]].concat();
+            let sampling = Sampling { max_new_tokens: NonZeroUsize::MIN, ..Sampling::default() };
+            sample(&policy, &tokenizer, &prompts, 64, &sampling, Seed::root(2)).unwrap_err().to_string()
+        };
+        assert_eq!(error(vec![]), "row 9 has an empty prompt");
+        assert_eq!(error(vec![1; 65]), "row 9 has 65 tokens, the model has 64 positions");
+    }
 }

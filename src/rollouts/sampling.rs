@@ -81,12 +81,14 @@ impl Sampling {
     }
 }
 
-/// The first token at which the running sum passes `point`; the last one with any weight otherwise.
+/// The first token at which the running sum passes `point`; otherwise, where rounding leaves the sum short,
+/// the last one that moved it. A weight too small to move it is not 0, and yet nobody's choice.
 fn pick(weights: impl Iterator<Item = (usize, f32)>, point: f32) -> usize {
     let (mut running, mut last) = (0.0, 0);
     for (token, weight) in weights {
+        let before = running;
         running += weight;
-        if weight > 0.0 {
+        if running > before {
             last = token;
             if running > point {
                 break;
@@ -133,5 +135,14 @@ mod tests {
         // e² / Σ = 0.644, so 0.6 is reached by the first token alone
         let nucleus = Sampling { top_p: TopP::new(0.6), ..Sampling::default() };
         assert!(frequencies(nucleus, &logits)[2] > 0.999);
+    }
+
+    #[test]
+    fn a_sum_left_short_by_rounding_gives_no_impossible_token() {
+        let weights = [0.5_f32, 0.5, 1.6e-38, 0.0];
+        for point in [1.0, 1.5] {
+            assert_eq!(pick(weights.iter().copied().enumerate(), point), 1);
+        }
+        assert_eq!(pick(weights.iter().copied().enumerate(), 0.25), 0);
     }
 }

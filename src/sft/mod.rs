@@ -104,7 +104,8 @@ impl<A: Arch> Sft<A> {
         const ONE: Temperature = Temperature::new(1.0);
         let SftConfig { steps, batch, learning_rate, warmup, .. } = self.config;
         let rows = schedule::draw(self.seed, self.examples.len(), batch, self.step);
-        let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))?;
+        let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))
+            .map_err(|error| error.renumbered(|row| rows[row]))?;
         let tokens = batch.scored().values().len();
         let log_probs = self.policy.log_probs(&batch, ONE)?.log_probs;
         let loss = backward((log_probs * vector(vec![-1.0 / tokens as f32; tokens])).sum())?;

@@ -76,7 +76,10 @@ pub fn step_tokens(steps: &Steps, token_ends: &[usize]) -> Result<Vec<usize>, St
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::model::Tokenizer;
     use crate::plugin::CheckedSplitter;
     use crate::steps::Lines;
 
@@ -168,5 +171,46 @@ mod tests {
             step_tokens(&steps, &[2, 1, 3]),
             Err(StepTokenError::Unordered { token: 1, end: 1, before: 2 })
         );
+    }
+
+    /// A byte-level tokenizer whose vocabulary has merged tokens across line ends, as real ones do.
+    fn merging() -> Tokenizer {
+        let bytes = Tokenizer::train(["x"], 257).unwrap().to_json().unwrap();
+        let mut json: Value = serde_json::from_str(&bytes).unwrap();
+        let [line, blank] = ["\u{10A}", "\u{120}"]; // how byte-level tokenizers write "\n" and " "
+        let pairs = [(":", line), (line, line), (line, blank)];
+        let indentation = (1..4).map(|n| (format!("{line}{}", blank.repeat(n)), blank.to_owned()));
+        let pairs = pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter().chain(indentation);
+        for (number, (first, second)) in pairs.enumerate() {
+            json["model"]["vocab"][format!("{first}{second}")] = json!(257 + number);
+            json["model"]["merges"].as_array_mut().unwrap().push(json!([first, second]));
+        }
+        json["pre_tokenizer"] = json!({
+            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
+        });
+        Tokenizer::from_json(&json.to_string(), crate::model::tokenizer::END).unwrap()
+    }
+
+    #[test]
+    fn merged_tokens_of_a_real_tokenizer() {
+        let tokenizer = merging();
+        let check = |program: &str, pieces: &[&str], expected: &[usize]| {
+            let mut tokens = tokenizer.encode(program).unwrap();
+            let spelled: Vec<_> = tokens.iter().map(|&token| tokenizer.decode(&[token]).unwrap()).collect();
+            assert_eq!(spelled, pieces);
+            tokens.push(tokenizer.end());
+            let (text, ends) = tokenizer.decode_with_ends(&tokens).unwrap();
+            assert_eq!(text, program);
+            let steps = CheckedSplitter::new(Lines::python()).split(&text).unwrap();
+            assert_eq!(step_tokens(&steps, &ends).unwrap(), expected, "{pieces:?}");
+        };
+        check("a\n\nb\n\n", &["a", "\n\n", "b", "\n\n"], &[1, 3]);
+        check("if a:\nb\n", &["i", "f", " ", "a", ":\n", "b", "\n"], &[4, 6]);
+        check("a;\n    b", &["a", ";", "\n    ", "b"], &[2, 3]);
+        check("a:\n    b\n\n\n  c", &["a", ":\n", " ", " ", " ", " ", "b", "\n\n", "\n  ", "c"], &[1, 7, 9]);
+        check("a\r\nb:\r\n", &["a", "\r", "\n", "b", ":", "\r", "\n"], &[2, 6]);
+        let half = "\u{FFFD}";
+        check("é:\n    🦀", &[half, half, ":\n", " ", " ", " ", " ", half, half, half, half], &[2, 10]);
+        check("# é\n\né", &["#", " ", half, half, "\n\n", half, half], &[4, 6]);
     }
 }

@@ -30,6 +30,19 @@ pub enum TrainerError {
     /// Dense rewards without a process reward model.
     #[error("dense rewards need a process reward model: call `.prm(..)`, or name one under `[prm]`")]
     NoPrm,
+    /// Responses for training that would not be drawn from the policy's own distribution.
+    #[error(
+        "sampling.{key} is {value}: the update takes log-probabilities under the whole distribution, so \
+         responses for training are drawn from all of it, {valid}"
+    )]
+    Sampling {
+        /// `top_p` or `top_k`.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// What would be valid, in words.
+        valid: &'static str,
+    },
     /// A tokenizer for another vocabulary.
     #[error("the tokenizer has {tokenizer} tokens, the policy {policy}: the policy needs at least as many")]
     Vocabulary {
@@ -37,6 +50,16 @@ pub enum TrainerError {
         tokenizer: usize,
         /// The policy's vocabulary.
         policy: usize,
+    },
+    /// More checkpoints than steps.
+    #[error("stage `{stage}` cannot keep {count} checkpoints: it has {total} steps, and at most one of each")]
+    Keep {
+        /// The stage.
+        stage: String,
+        /// Checkpoints asked for.
+        count: u64,
+        /// The stage's steps.
+        total: u64,
     },
     /// A checkpoint's state is not this stage's.
     #[error("the checkpoint is not one of this stage: {0}")]

@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainerError;
-use crate::data::{ProblemSet, Seed};
-use crate::eval::{Bucket, LengthBuckets};
+use crate::data::{Problem, ProblemSet, Seed};
+use crate::eval::statistics::{bootstrap_mean, pass_at_k};
+use crate::eval::{Bucket, Interval, LengthBuckets, StatisticsError};
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::Submission;
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
+
+/// Resamples of the bootstrap: each end of an interval is uncertain by a hundredth of it.
+const RESAMPLES: usize = 10_000;
 
 /// How each held-out problem fared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,7 +28,7 @@ pub struct ProblemResult {
     pub id: String,
     /// Its length: the metadata's `steps`, where there is one.
     pub length: Option<usize>,
-    /// Samples that were judged.
+    /// Samples that were judged; 0 for a chat problem without tests, whose responses nothing here can judge.
     pub samples: usize,
     /// Samples that pass all held-out tests.
     pub passed: usize,
@@ -32,15 +36,45 @@ pub struct ProblemResult {
 
 impl Evaluation {
     /// Pass@1: the mean over problems of the share of samples that pass. Problems of which no sample
-    /// could be judged do not count.
-    pub fn pass_at_1(&self) -> f64 {
+    /// could be judged do not count; `None` if that is all of them, which is not the same as 0.
+    pub fn pass_at_1(&self) -> Option<f64> {
         let shares: Vec<f64> = self.shares().map(|(_, share)| share).collect();
-        if shares.is_empty() { 0.0 } else { shares.iter().sum::<f64>() / shares.len() as f64 }
+        (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
     /// Pass@1 by length, of the problems that have one.
     pub fn by_length(&self, buckets: &LengthBuckets) -> Vec<Bucket> {
         buckets.means(self.shares().filter_map(|(length, share)| Some((length?, share))))
+    }
+
+    /// Pass@k over problems, with its 95 % interval: the mean of [`pass_at_k`]. Problems of which fewer than
+    /// `k` samples could be judged do not count.
+    ///
+    /// # Errors
+    /// If `k` is 0, or no problem has so many samples.
+    pub fn pass_at_k(&self, k: usize, seed: &Seed) -> Result<Interval, StatisticsError> {
+        let values: Vec<f64> = self.estimates(k)?.into_iter().map(|(_, value)| value).collect();
+        bootstrap_mean(&values, RESAMPLES, seed)
+    }
+
+    /// Pass@k by length, of the problems that have one, with 95 % intervals: a label for each bucket, and
+    /// `None` where no problem counts.
+    ///
+    /// # Errors
+    /// If `k` is 0.
+    pub fn pass_at_k_by_length(
+        &self,
+        k: usize,
+        buckets: &LengthBuckets,
+        seed: &Seed,
+    ) -> Result<Vec<(String, Option<Interval>)>, StatisticsError> {
+        let values = self.estimates(k)?.into_iter().filter_map(|(length, value)| Some((length?, value)));
+        buckets.intervals(values, RESAMPLES, seed)
+    }
+
+    fn estimates(&self, k: usize) -> Result<Vec<(Option<usize>, f64)>, StatisticsError> {
+        let counted = self.problems.iter().filter(|problem| problem.samples >= k);
+        counted.map(|p| Ok((p.length, pass_at_k(p.samples, p.passed, k)?))).collect()
     }
 
     fn shares(&self) -> impl Iterator<Item = (Option<usize>, f64)> {
@@ -51,7 +85,7 @@ impl Evaluation {
 
 /// Samples `samples` responses to each problem and judges them by the held-out tests, or by the others
 /// where a problem has none. A response cut at the length limit fails; one that could not be judged is
-/// left out.
+/// left out. A chat problem without any tests is not sampled.
 ///
 /// # Errors
 /// If sampling fails, or the verifier fails too often.
@@ -64,15 +98,18 @@ pub fn evaluate<A: Arch>(
     sampling: &Sampling,
     seed: Seed,
 ) -> Result<Evaluation, TrainerError> {
-    let prompts = problems.iter().map(|problem| tokenizer.encode(&problem.prompt));
+    let judged = |problem: &&Problem| !(problem.tests.is_empty() && problem.held_out_tests.is_empty());
+    let (places, tested): (Vec<usize>, Vec<&Problem>) =
+        problems.iter().map(|problem| &**problem).enumerate().filter(|(_, problem)| judged(problem)).unzip();
+    let prompts = tested.iter().map(|problem| tokenizer.encode(&problem.prompt));
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
     let rollouts = sample(policy, tokenizer, &prompts, samples, sampling, seed)?;
     let submissions: Vec<Submission<'_>> = rollouts
         .iter()
-        .zip(problems.iter().flat_map(|problem| std::iter::repeat_n(problem, samples)))
-        .map(|(rollout, problem)| match problem.held_out_tests.is_empty() {
-            true => Submission::rewarded(problem, &rollout.text),
-            false => Submission::held_out(problem, &rollout.text),
+        .map(|rollout| (tested[rollout.prompt], &rollout.text))
+        .map(|(problem, text)| match problem.held_out_tests.is_empty() {
+            true => Submission::rewarded(problem, text),
+            false => Submission::held_out(problem, text),
         })
         .collect();
     let mut results: Vec<ProblemResult> = problems
@@ -85,10 +122,90 @@ pub fn evaluate<A: Arch>(
         .collect();
     for (rollout, judged) in rollouts.iter().zip(verifier.verify_all(&submissions)?) {
         if let Ok(verdict) = judged {
-            let result = &mut results[rollout.prompt];
+            let result = &mut results[places[rollout.prompt]];
             result.samples += 1;
             result.passed += usize::from(verdict.passes() && rollout.finished);
         }
     }
     Ok(Evaluation { problems: results })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::numbers::Fraction;
+    use crate::kernels::Device;
+    use crate::plugin::{CheckedVerifier, Outcome, Verdict, VerifyError, verifier_fn};
+    use crate::verify::ErrorLimit;
+
+    crate::arch! {
+        struct Toy {
+            name: "toy", vocabulary: 260, width: 8, layers: 1, heads: 2, kv_heads: 1, head_size: 4, hidden: 12,
+            positions: 256,
+        }
+    }
+
+    /// Evaluates a random policy by a verifier that cannot judge problem `b`, and passes nothing.
+    fn evaluated(problems: &str) -> Evaluation {
+        let problems = ProblemSet::read_jsonl(problems.as_bytes()).unwrap();
+        let verifier = verifier_fn(|submission: Submission<'_>| {
+            assert!(!submission.tests.is_empty(), "`{}` has nothing to be judged by", submission.problem.id);
+            match submission.problem.id.as_str() {
+                "b" => Err(VerifyError::Failed("no interpreter".into())),
+                _ => Ok(Verdict {
+                    outcome: Outcome::Wrong,
+                    passed: 0,
+                    total: 1,
+                    detail: String::new(),
+                    seconds: 0.0,
+                }),
+            }
+        });
+        let limit = ErrorLimit { share: Fraction::new(1.0), ..ErrorLimit::default() };
+        let pool = VerifierPool::new(CheckedVerifier::new(verifier), limit);
+        let policy = Policy::<Toy>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let sampling = Sampling { max_new_tokens: 8.try_into().unwrap(), ..Sampling::default() };
+        evaluate(&policy, &tokenizer, &problems, &pool, 3, &sampling, Seed::root(2)).unwrap()
+    }
+
+    const A: &str = r#"{"id": "a", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
+    const B: &str = r#"{"id": "b", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
+    const CHAT: &str = r#"{"id": "chat", "prompt": "p", "task": "chat"}"#;
+
+    #[test]
+    fn nothing_judged_is_not_nothing_passed() {
+        assert_eq!(evaluated(B).pass_at_1(), None);
+        assert_eq!(evaluated(&[A, B].join("\n")).pass_at_1(), Some(0.0));
+    }
+
+    #[test]
+    fn chat_problems_without_tests_are_not_judged() {
+        let evaluation = evaluated(&[CHAT, A].join("\n"));
+        let judged: Vec<_> = evaluation.problems.iter().map(|p| (p.id.as_str(), p.samples)).collect();
+        assert_eq!(judged, [("chat", 0), ("a", 3)]);
+        assert_eq!(evaluated(CHAT).pass_at_1(), None);
+    }
+
+    #[test]
+    fn pass_at_k_has_intervals_by_length() {
+        let problem = |length, samples, passed| ProblemResult { id: String::new(), length, samples, passed };
+        let problems = vec![
+            problem(Some(2), 4, 2),
+            problem(Some(3), 4, 1),
+            problem(Some(9), 2, 2),
+            problem(Some(9), 1, 0), // too few samples for k = 2
+            problem(None, 3, 0),
+        ];
+        let (evaluation, seed) = (Evaluation { problems }, Seed::root(3));
+        let all = evaluation.pass_at_k(2, &seed).unwrap();
+        // 1 − C(2, 2)/C(4, 2), 1 − C(3, 2)/C(4, 2), 1 and 0.
+        assert!((all.mean - (5.0 / 6.0 + 0.5 + 1.0) / 4.0).abs() < 1e-12 && all.count == 4);
+        assert!(all.low < all.mean && all.mean < all.high);
+        let buckets = LengthBuckets::new(&[4, 6]).unwrap();
+        let rows = evaluation.pass_at_k_by_length(2, &buckets, &seed).unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|(_, row)| row.map(|row| (row.low, row.count))).collect();
+        assert_eq!(rows, [Some((0.5, 2)), None, Some((1.0, 1))]);
+        assert!(evaluation.pass_at_k(0, &seed).is_err() && evaluation.pass_at_k(9, &seed).is_err());
+    }
 }

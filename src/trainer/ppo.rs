@@ -10,6 +10,7 @@ use super::Checkpoint;
 use super::error::TrainerError;
 use super::events::{Events, metrics};
 use super::judged::{JudgedRollout, judge};
+use super::kl_control::KlControl;
 use super::stage::Stage;
 use crate::data::numbers::{KlCoefficient, LengthPenalty};
 use crate::data::{Problem, ProblemSet, Ragged, Seed, Sequence, Task};
@@ -17,28 +18,9 @@ use crate::kernels::Device;
 use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, micro_batches};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
-use crate::reward::{AdaptiveKl, DenseReward, KlEstimator, ResponseReward, token_rewards};
+use crate::reward::{DenseReward, KlEstimator, ResponseReward, token_rewards};
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
-
-/// The coefficient of the KL term in the reward.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum KlControl {
-    /// The same β throughout.
-    Fixed(KlCoefficient),
-    /// β follows a target.
-    Adaptive(AdaptiveKl),
-}
-
-impl KlControl {
-    fn coefficient(&self) -> KlCoefficient {
-        match self {
-            Self::Fixed(coefficient) => *coefficient,
-            Self::Adaptive(adaptive) => adaptive.coefficient(),
-        }
-    }
-}
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +32,7 @@ pub struct PpoConfig {
     pub prompts: NonZeroUsize,
     /// Responses per prompt.
     pub responses: NonZeroUsize,
-    /// How responses are sampled: for training with top-p 1 and without top-k (checklist, 1).
+    /// How responses are sampled: with top-p 1 and without top-k (checklist, 1), or no trainer is made.
     pub sampling: Sampling,
     /// β of the KL term in the reward.
     pub kl: KlControl,
@@ -80,7 +62,21 @@ impl Default for PpoConfig {
     }
 }
 
-/// R_RM, for prompts that are not code: a number for each prompt with its response.
+impl PpoConfig {
+    /// Checks that what is sampled is what the update takes it for (checklist, 1).
+    pub(crate) fn check(&self) -> Result<(), TrainerError> {
+        let Sampling { top_p, top_k, .. } = self.sampling;
+        let (key, value, valid) = match top_k {
+            Some(top_k) => ("top_k", top_k.to_string(), "without top_k"),
+            None if top_p.get() < 1.0 => ("top_p", top_p.get().to_string(), "with top_p = 1"),
+            None => return Ok(()),
+        };
+        Err(TrainerError::Sampling { key, value, valid })
+    }
+}
+
+/// R_RM, for prompts that are not code: a finite number for each prompt with its response, of which none is
+/// empty. [`general_reward`](super::general_reward()) makes it of a model trained on preferences.
 pub type RewardModel = Box<dyn Fn(&[&Sequence]) -> Result<Vec<f32>, TrainerError> + Send + Sync>;
 
 /// What a trainer is made of. [`builder`](super::builder()) makes these with types that do not
@@ -149,12 +145,19 @@ struct Rewarded {
     step_rewards: Vec<f32>,
 }
 
+impl Rewarded {
+    /// Whether its outcome is known. One that could not be judged teaches nothing and counts nowhere.
+    fn is_judged(&self) -> bool {
+        self.judged.passes.is_some() || self.judged.problem.task == Task::Chat
+    }
+}
+
 impl<A: Arch> Trainer<A> {
     /// A trainer from its parts.
     ///
     /// # Errors
-    /// If a part is missing that another needs, the tokenizer does not fit the policy, or the critic
-    /// cannot be made.
+    /// If a part is missing that another needs, sampling leaves out a part of the distribution, the
+    /// tokenizer does not fit the policy, or the critic cannot be made.
     pub fn from_parts(parts: Parts<A>) -> Result<Self, TrainerError> {
         let Parts {
             device,
@@ -174,6 +177,7 @@ impl<A: Arch> Trainer<A> {
         if problems.is_empty() {
             return Err(TrainerError::NoProblems);
         }
+        config.check()?;
         if dense.is_some() && prm.is_none() {
             return Err(TrainerError::NoPrm);
         }
@@ -263,13 +267,21 @@ impl<A: Arch> Trainer<A> {
     fn reward(&self, judged: Vec<JudgedRollout>) -> Result<Vec<Rewarded>, TrainerError> {
         let chat: Vec<&Sequence> = judged
             .iter()
-            .filter(|row| row.problem.task == Task::Chat)
+            .filter(|row| row.problem.task == Task::Chat && !row.rollout.sequence.response.is_empty())
             .map(|row| &row.rollout.sequence)
             .collect();
-        let mut general = match &self.reward_model {
-            Some(model) if !chat.is_empty() => model(&chat)?.into_iter(),
-            _ => Vec::new().into_iter(),
+        let general = match &self.reward_model {
+            Some(model) if !chat.is_empty() => model(&chat)?,
+            _ => Vec::new(),
         };
+        if general.len() != chat.len() {
+            let (got, needed) = (general.len(), chat.len());
+            return Err(TrainerError::RewardModel(format!("it gave {got} numbers for {needed} responses")));
+        }
+        if let Some(reward) = general.iter().find(|reward| !reward.is_finite()) {
+            return Err(TrainerError::RewardModel(format!("it gave {reward}: a reward must be finite")));
+        }
+        let mut general = general.into_iter();
         // Dense rewards are for lines of code.
         let scored = |row: &JudgedRollout| row.problem.task == Task::Code && !row.steps.is_empty();
         let mut scores = match (&self.dense, &self.prm) {
@@ -296,10 +308,9 @@ impl<A: Arch> Trainer<A> {
                 _ => Vec::new(),
             };
             let outcome = match row.problem.task {
-                Task::Chat => {
-                    let missing = || TrainerError::RewardModel("it gave fewer numbers than responses".into());
-                    general.next().ok_or_else(missing)?
-                }
+                // A prompt that leaves no room for a response is left out of what is learned from.
+                Task::Chat if row.rollout.sequence.response.is_empty() => 0.0,
+                Task::Chat => general.next().expect("one number per response, as checked"),
                 Task::Code => f32::from(u8::from(passes)),
             };
             rewarded.push(Rewarded { judged: row, outcome, step_rewards });
@@ -312,8 +323,7 @@ impl<A: Arch> Trainer<A> {
     fn experience(&self, rows: &[Rewarded]) -> Result<Option<(Experience, Figures)>, TrainerError> {
         let kept: Vec<&Rewarded> = rows
             .iter()
-            .filter(|row| row.judged.passes.is_some() || row.judged.problem.task == Task::Chat)
-            .filter(|row| !row.judged.rollout.sequence.response.is_empty())
+            .filter(|row| row.is_judged() && !row.judged.rollout.sequence.response.is_empty())
             .collect();
         if kept.is_empty() {
             return Ok(None);
@@ -368,12 +378,11 @@ impl<A: Arch> Trainer<A> {
         update: UpdateFigures,
         events: &mut Events,
     ) -> Result<(), TrainerError> {
-        let over = |f: &dyn Fn(&Rewarded) -> f64| mean(rows.iter().map(f));
+        let over = |f: &dyn Fn(&Rewarded) -> f64| mean(rows.iter().filter(|row| row.is_judged()).map(f));
         let code = || rows.iter().filter(|row| row.judged.passes.is_some());
         let lines = over(&|row| row.judged.steps.len() as f64);
         let comments = over(&|row| (row.judged.steps.len() - row.judged.steps.code_lines()) as f64);
-        let unjudged =
-            rows.iter().filter(|row| row.judged.passes.is_none() && row.judged.problem.task == Task::Code);
+        let unjudged = rows.iter().filter(|row| !row.is_judged());
         let metrics = [
             (metrics::REWARD, over(&|row| f64::from(row.outcome))),
             (

@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use super::error::TrainerError;
 use super::events::{Events, Mark, Progress, metrics};
 use super::stage::Stage;
-use super::{Checkpoint, RunFolder};
+use super::{Checkpoint, CheckpointError, RunFolder};
 
 /// A stage in progress is saved when this much time has passed since it was saved last.
 const SAVE_EVERY: Duration = Duration::from_secs(15);
 /// Seconds per stage, beside the checkpoints.
 const SECONDS: &str = "seconds.json";
+/// The keys of a saved state: what the stage says, and how far the events had come.
+const STAGE: &str = "stage";
+const MARK: &str = "mark";
 
 /// A run in its folder. What it is about to do again after a stop, it finds done.
 pub struct Run {
@@ -68,18 +71,19 @@ impl Run {
     /// As [`Run::stage`], and keeps `count` checkpoints, evenly spaced, the last at the end.
     ///
     /// # Errors
-    /// If a step fails: what was saved before is kept.
+    /// If the stage has fewer steps than that, or a step fails: what was saved before is kept.
     pub fn stage_keeping(
         &mut self,
         stage: &mut impl Stage,
         count: u64,
     ) -> Result<Vec<Checkpoint>, TrainerError> {
-        let name = stage.name().to_owned();
+        let (name, total) = (stage.name().to_owned(), stage.total());
+        if count > total {
+            return Err(TrainerError::Keep { stage: name, count, total });
+        }
         let place = self.folder.checkpoint(&name);
         if Checkpoint::exists(&place) {
-            let mut saved = Checkpoint::load(&place)?;
-            saved.state = saved.state["stage"].take();
-            stage.restore(&saved)?;
+            stage.restore(&load(&place)?)?;
         }
         let bar = self.progress.bar(name.clone(), stage.total());
         bar.set_position(stage.done());
@@ -93,7 +97,7 @@ impl Run {
             bar.inc(1);
             let kept = (1..=count).find(|number| stage.total() * number / count == stage.done());
             if let Some(number) = kept {
-                self.save(&keep(number), stage.checkpoint()?)?;
+                self.keep(&keep(number), stage.checkpoint()?)?;
             }
             if kept.is_some() || saved.elapsed() > SAVE_EVERY || stage.done() == stage.total() {
                 self.save(&name, stage.checkpoint()?)?;
@@ -103,7 +107,7 @@ impl Run {
         if fresh {
             self.took(&name, begun)?;
         }
-        (1..=count).map(|number| Ok(Checkpoint::load(&self.folder.checkpoint(&keep(number)))?)).collect()
+        (1..=count).map(|number| Ok(load(&self.folder.checkpoint(&keep(number)))?)).collect()
     }
 
     /// Does something once: a resumed run reads what it gave.
@@ -117,8 +121,7 @@ impl Run {
     ) -> Result<T, TrainerError> {
         let place = self.folder.checkpoint(name);
         if Checkpoint::exists(&place) {
-            let mut saved = Checkpoint::load(&place)?;
-            return Ok(serde_json::from_value(saved.state["stage"].take())?);
+            return Ok(serde_json::from_value(load(&place)?.state)?);
         }
         let begun = Instant::now();
         let result = work(&mut self.events)?;
@@ -136,9 +139,20 @@ impl Run {
         Ok(self.events.scalar(stage, 0, metrics::PASS_AT_1, value)?)
     }
 
-    fn save(&mut self, name: &str, mut checkpoint: Checkpoint) -> Result<(), TrainerError> {
+    /// Saves what the run goes on from when it is resumed.
+    fn save(&mut self, name: &str, checkpoint: Checkpoint) -> Result<(), TrainerError> {
         let mark = self.events.mark()?;
-        checkpoint.state = json!({ "stage": checkpoint.state, "mark": mark });
+        self.write(name, checkpoint, Some(mark))
+    }
+
+    /// Saves what nothing goes on from. It has no mark: if the run is stopped before the stage itself is
+    /// saved, what was told since it was saved last is cut, and told again.
+    fn keep(&mut self, name: &str, checkpoint: Checkpoint) -> Result<(), TrainerError> {
+        self.write(name, checkpoint, None)
+    }
+
+    fn write(&self, name: &str, mut checkpoint: Checkpoint, mark: Option<Mark>) -> Result<(), TrainerError> {
+        checkpoint.state = json!({ STAGE: checkpoint.state, MARK: mark });
         Ok(checkpoint.save(&self.folder.checkpoint(name))?)
     }
 
@@ -149,17 +163,29 @@ impl Run {
     }
 }
 
-/// The mark of the last thing that was saved: the one that had seen most events.
+/// A stage's checkpoint as the stage made it, from a run's folder or saved by itself: what a run writes
+/// beside its state is left out.
+pub(super) fn load(place: &Path) -> Result<Checkpoint, CheckpointError> {
+    let mut checkpoint = Checkpoint::load(place)?;
+    if let Value::Object(state) = &mut checkpoint.state
+        && state.len() == 2
+        && state.contains_key(MARK)
+        && let Some(stage) = state.remove(STAGE)
+    {
+        checkpoint.state = stage;
+    }
+    Ok(checkpoint)
+}
+
+/// The mark of the last thing that was saved to go on from: the one that had seen most events.
 fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
     let mut latest = Mark::default();
     let checkpoints = folder.checkpoint("");
     let Ok(entries) = std::fs::read_dir(checkpoints) else { return Ok(latest) };
     for entry in entries.flatten().filter(|entry| Checkpoint::exists(&entry.path())) {
         let state: Value = Checkpoint::load(&entry.path())?.state;
-        let mark: Mark = serde_json::from_value(state["mark"].clone())?;
-        if mark.records("events") >= latest.records("events") {
-            latest = mark;
-        }
+        let mark: Option<Mark> = serde_json::from_value(state[MARK].clone())?;
+        latest = mark.filter(|mark| mark.records("events") >= latest.records("events")).unwrap_or(latest);
     }
     Ok(latest)
 }
@@ -167,4 +193,69 @@ fn latest_mark(folder: &RunFolder) -> Result<Mark, TrainerError> {
 fn read_seconds(folder: &RunFolder) -> BTreeMap<String, f64> {
     let read = std::fs::read(folder.path().join(SECONDS)).ok();
     read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Counts to its total and tells of each step.
+    struct Count(u64, u64);
+
+    impl Stage for Count {
+        fn name(&self) -> &str {
+            "count"
+        }
+        fn total(&self) -> u64 {
+            self.1
+        }
+        fn done(&self) -> u64 {
+            self.0
+        }
+        fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
+            self.0 += 1;
+            Ok(events.scalar("count", self.0, metrics::LOSS, self.0 as f64)?)
+        }
+        fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
+            Ok(Checkpoint { tensors: Vec::new(), state: json!(self.0) })
+        }
+        fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
+            self.0 = serde_json::from_value(checkpoint.state.clone())?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_run_killed_between_two_saves_tells_nothing_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = |name: &str, resume| Run::start(&folder.path().join(name), &json!({}), resume).unwrap();
+        let events = |name: &str| fs::read(folder.path().join(name).join("events.jsonl")).unwrap();
+        let kept = start("whole", false).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|checkpoint| checkpoint.state).collect();
+        assert_eq!(kept, [2, 4, 6], "as the stage made them");
+
+        // The first checkpoint to be kept can be saved, and the stage itself cannot.
+        let mut run = start("cut", false);
+        let stage = run.folder().checkpoint("count");
+        fs::create_dir_all(stage.parent().unwrap()).unwrap();
+        fs::write(&stage, "in the way").unwrap();
+        assert!(run.stage_keeping(&mut Count(0, 6), 3).is_err());
+        assert!(Checkpoint::exists(&run.folder().checkpoint("count-1")));
+        drop(run);
+        fs::remove_file(stage).unwrap();
+        start("cut", true).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        assert_eq!(events("cut"), events("whole"));
+    }
+
+    #[test]
+    fn a_stage_cannot_keep_more_checkpoints_than_it_has_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Run::start(&folder.path().join("run"), &json!({}), false).unwrap();
+        let error = run.stage_keeping(&mut Count(0, 2), 4).err().unwrap().to_string();
+        assert_eq!(error, "stage `count` cannot keep 4 checkpoints: it has 2 steps, and at most one of each");
+        let kept = run.stage_keeping(&mut Count(0, 2), 2).unwrap();
+        assert_eq!(kept.len(), 2);
+    }
 }

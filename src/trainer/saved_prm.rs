@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::CheckpointError;
+use super::run;
 use crate::kernels::Device;
 use crate::model::Dims;
 use crate::plugin::{PrmConfig, PrmError, ProcessRewardModel};
@@ -17,8 +18,8 @@ crate::card! {
     example: "type = \"trained\"\npath = \"runs/first/checkpoints/prm\"\ndevice = \"cpu\"",
 }
 
-/// The PRM of a checkpoint that [`PrmTraining`](crate::prm::PrmTraining) left, whose shape and objective stand
-/// in the checkpoint.
+/// The PRM of a checkpoint that [`PrmTraining`](crate::prm::PrmTraining) left, in a run's folder or saved by
+/// itself. What shape and objective it has stands in the checkpoint.
 ///
 /// ```
 /// use pspo::plugin::PrmConfig;
@@ -53,7 +54,7 @@ impl SavedPrm {
             PrmError::Failed(format!("it cannot be read from {}: {error}", self.path.display()))
         };
         let unreadable = |error: CheckpointError| failed(&error);
-        let checkpoint = Checkpoint::load(&self.path).map_err(unreadable)?;
+        let checkpoint = run::load(&self.path).map_err(unreadable)?;
         let parameters = checkpoint.group("prm").map_err(unreadable)?.clone();
         let description = Description::deserialize(&checkpoint.state["prm"]);
         let Description { dims, objective } = description
@@ -85,7 +86,7 @@ mod tests {
     use crate::model::{Arch, ScalarModel, init};
     use crate::plugin::{Kind, PrmInput, build, testkit};
     use crate::prm::{PrmExample, PrmTraining, PrmTrainingConfig};
-    use crate::trainer::Stage;
+    use crate::trainer::{Checkpoint, Run, Stage};
 
     crate::arch! {
         struct Toy {
@@ -125,6 +126,16 @@ mod tests {
             assert_eq!(saved.scores(&[input]).unwrap(), prm.scores(&[input]).unwrap());
             assert_eq!(saved.parameters(), prm.parameters(), "a critic may start from it");
         }
+    }
+
+    #[test]
+    fn the_checkpoint_may_be_one_that_a_run_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut training = trained(Objective::Mse);
+        let mut run = Run::start(&folder.path().join("first"), &json!({}), false).unwrap();
+        run.stage(&mut training).unwrap();
+        let saved = SavedPrm::new(run.folder().checkpoint("prm")).build().unwrap();
+        assert_eq!(saved.parameters(), training.into_prm().unwrap().parameters());
     }
 
     #[test]

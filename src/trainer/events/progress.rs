@@ -43,7 +43,8 @@ impl Progress {
         Bar(bar)
     }
 
-    /// Writes a line above the bars, on standard error; nothing when hidden.
+    /// Writes a line on standard output, above the bars where there are any. It is a result and not progress:
+    /// hidden bars do not hide it.
     pub fn line(&self, text: &str) {
         use std::io::Write;
         // Progress is no reason for a run to stop: what matters goes through `Events`.

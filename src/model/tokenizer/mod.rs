@@ -1,7 +1,10 @@
 //! Text to tokens and back, by the `tokenizers` crate.
 
+mod text;
+
 use std::path::Path;
 
+use text::Text;
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -27,14 +30,6 @@ pub enum TokenizerError {
     /// No token ends a sequence.
     #[error("the tokenizer has no token `{0}` to end a sequence")]
     NoEnd(String),
-    /// A token that is not in the vocabulary.
-    #[error("token {token} is not in the tokenizer's vocabulary of {vocabulary}")]
-    UnknownToken {
-        /// The token.
-        token: u32,
-        /// The vocabulary's size.
-        vocabulary: usize,
-    },
     /// The vocabulary asked for cannot be had.
     #[error("a byte-level vocabulary needs at least 257 tokens, {0} were asked for")]
     Vocabulary(usize),
@@ -105,9 +100,12 @@ impl Tokenizer {
     /// # Errors
     /// If the text is not a tokenizer or has no such token.
     pub fn from_json(json: &str, end: &str) -> Result<Self, TokenizerError> {
-        let inner: tokenizers::Tokenizer = json.parse()?;
-        let end = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
-        Ok(Self { inner, end })
+        let mut inner: tokenizers::Tokenizer = json.parse()?;
+        let id = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
+        // Whatever the file says of it, the end has no text, and no text is the end.
+        inner.add_special_tokens(&[AddedToken::from(end, true)]);
+        inner.set_encode_special_tokens(true);
+        Ok(Self { inner, end: id })
     }
 
     /// The tokenizer in a file, whose token `end` ends a sequence.
@@ -155,19 +153,19 @@ impl Tokenizer {
         Ok(sequence)
     }
 
-    /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD.
+    /// The text of tokens. Special tokens have none; bytes that are not UTF-8 become U+FFFD, and so does each
+    /// token that is not in the vocabulary: models have more than their tokenizer where their size was
+    /// rounded up, and may draw one.
     ///
     /// # Errors
-    /// If a token is not in the vocabulary.
+    /// If the `tokenizers` crate fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        if let Some(&token) = tokens.iter().find(|&&token| self.inner.id_to_token(token).is_none()) {
-            return Err(TokenizerError::UnknownToken { token, vocabulary: self.vocabulary() });
-        }
-        Ok(self.inner.decode(tokens, true)?)
+        Ok(self.decode_with_ends(tokens)?.0)
     }
 
-    /// The text of tokens, and for each token the byte of the text just past it. A token that ends
-    /// within a character ends, here, where the character begins: the token that completes it holds it.
+    /// The text of tokens, as [`Tokenizer::decode`] gives it, and for each token the byte of the text just
+    /// past it. A token that ends within a character ends, here, where the character begins: the token that
+    /// completes it holds it. Of bytes that are no character's, the token holds them that shows it.
     ///
     /// ```
     /// use pspo::model::Tokenizer;
@@ -179,28 +177,21 @@ impl Tokenizer {
     /// ```
     ///
     /// # Errors
-    /// If a token is not in the vocabulary.
+    /// If the `tokenizers` crate fails.
     pub fn decode_with_ends(&self, tokens: &[u32]) -> Result<(String, Vec<usize>), TokenizerError> {
-        let text = self.decode(tokens)?;
-        let mut ends = Vec::with_capacity(tokens.len());
-        let (mut start, mut done) = (0, 0); // tokens and bytes that are settled
-        for end in 1..=tokens.len() {
-            let piece = self.decode(&tokens[start..end])?;
-            // An incomplete character decodes to U+FFFD, or to nothing, until its last byte has come.
-            if text[done..].starts_with(&piece)
-                && !(piece.ends_with('\u{FFFD}') && end < tokens.len() && {
-                    let next = self.decode(&tokens[start..=end])?;
-                    !next.starts_with(&piece)
-                })
-            {
-                done += piece.len();
-                start = end;
+        let mut text = Text::new(&self.inner);
+        for &token in tokens {
+            match self.inner.id_to_token(token) {
+                Some(name) if self.inner.get_added_vocabulary().is_special_token(&name) => {
+                    text.push_special()?
+                }
+                Some(_) => text.push(token)?,
+                None => text.push_unknown()?,
             }
-            ends.push(done);
         }
-        if let Some(last) = ends.last_mut() {
-            *last = text.len();
-        }
-        Ok((text, ends))
+        text.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
