@@ -14,7 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::json;
 
 use super::call::Calls;
-use super::program::{Program, memory_file};
+use super::program::{Program, Watched, memory_file};
 use super::running::{Life, Running};
 use super::spawn::{self, Stages};
 use super::{Sandbox, SandboxError, confine, confined, root};
@@ -50,7 +50,7 @@ pub struct ForkServer {
     socket: OwnedFd,
     sandbox: Sandbox,
     /// Ends the server when dropped.
-    _server: Running,
+    server: Running,
 }
 
 impl ForkServer {
@@ -76,10 +76,9 @@ impl ForkServer {
         };
         let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (life, status, record) = sandbox.supervised(program, [inner, stdout_end, stderr_end], stages)?;
-        let limits = sandbox.limits().clone();
-        let server = Running::new(life, [stdout, stderr, status], limits)?.with_record(record);
-        let this = Self { socket, sandbox: sandbox.clone(), _server: server };
+        let watched = Watched { stdout, stderr, brought: vec![] };
+        let server = sandbox.supervised(program, [inner, stdout_end, stderr_end], watched, stages)?;
+        let this = Self { socket, sandbox: sandbox.clone(), server };
 
         let mut room = Calls::default();
         root::private_folder(&mut room, sandbox.limits().disk_bytes);
@@ -93,7 +92,7 @@ impl ForkServer {
                     Ok((answer, _)) => format!("it said {:?}", String::from_utf8_lossy(&answer)),
                     Err(error) => error.to_string(),
                 };
-                let ended = this._server.end()?;
+                let ended = this.server.end()?;
                 let stderr = String::from_utf8_lossy(&ended.stderr);
                 Err(SandboxError::ForkServer(format!("it did not get ready: {said}; {}", stderr.trim_end())))
             }
@@ -120,7 +119,9 @@ impl ForkServer {
         self.send(&[kind], &fds)?;
         match self.receive()? {
             (answer, Some(pidfd)) if answer == b"K" => {
-                Running::new(Life::Keeper(pidfd), [stdout, stderr, status], self.sandbox.limits().clone())
+                let limits = self.sandbox.limits().clone();
+                let running = Running::new(Life::Keeper(pidfd), [stdout, stderr, status], limits)?;
+                Ok(running.within(self.server.cgroup()))
             }
             (answer, _) => Err(SandboxError::ForkServer(String::from_utf8_lossy(&answer).into_owned())),
         }

@@ -80,9 +80,23 @@ impl<'a> Program<'a> {
     }
 }
 
-/// The environment of every program.
-pub(super) const ENVIRONMENT: &[(&str, &str)] =
-    &[("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("TMPDIR", "/tmp")];
+/// Our ends of what a process writes to.
+pub(super) struct Watched {
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+    /// Files in memory for what it makes.
+    pub brought: Vec<OwnedFd>,
+}
+
+/// The environment of every program. The C library sets address space aside for each thread that allocates, of
+/// which there is a limit; two such reserves do for all.
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ("HOME", "/tmp"),
+    ("LANG", "C.UTF-8"),
+    ("TMPDIR", "/tmp"),
+    ("MALLOC_ARENA_MAX", "2"),
+];
 
 impl Sandbox {
     /// Starts `program`.
@@ -142,18 +156,18 @@ impl Sandbox {
         let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let streams = [memory_file(program.stdin)?, stdout_end, stderr_end];
-        let (life, status, record) = self.supervised(program, streams, stages)?;
-        let running = Running::new(life, [stdout, stderr, status], self.config.limits.clone())?;
-        Ok(running.with_record(record).bringing(brought))
+        let watched = Watched { stdout, stderr, brought };
+        self.supervised(program, streams, watched, stages)
     }
 
-    /// Starts a process by `stages`. Returns beside it what the keeper has told by then.
+    /// Starts a process by `stages`.
     pub(super) fn supervised(
         &self,
         program: &Program<'_>,
         streams: [OwnedFd; 3],
+        watched: Watched,
         mut stages: Stages,
-    ) -> Result<(Life, OwnedFd, Vec<u8>), SandboxError> {
+    ) -> Result<Running, SandboxError> {
         let cgroup = self.cgroups.as_ref().map(|cgroups| cgroups.make(&self.config.limits)).transpose()?;
         stages.joins = cgroup.as_ref().map_or_else(Vec::new, Cgroup::joins);
         let stages = Arc::new(stages);
@@ -174,7 +188,10 @@ impl Sandbox {
             let source = std::io::Error::from_raw_os_error(errno);
             return Err(SandboxError::MissingLayer { layer, why: format!("to {what} failed: {source}") });
         }
-        Ok((Life::Supervised { supervisor, lifeline: Some(lifeline), cgroup }, status, record))
+        let life = Life::Supervised { supervisor, lifeline: Some(lifeline) };
+        let Watched { stdout, stderr, brought } = watched;
+        let running = Running::new(life, [stdout, stderr, status], self.config.limits.clone())?;
+        Ok(running.within(cgroup.map(Arc::new)).with_record(record).bringing(brought))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,7 +26,7 @@ const UNTIL_GONE: Duration = Duration::from_secs(10);
 /// What holds a program's life.
 pub(super) enum Life {
     /// A sandbox of its own: closing the lifeline ends it, and the supervisor ends after it.
-    Supervised { supervisor: Child, lifeline: Option<OwnedFd>, cgroup: Option<Cgroup> },
+    Supervised { supervisor: Child, lifeline: Option<OwnedFd> },
     /// A keeper that a fork server started.
     Keeper(OwnedFd),
 }
@@ -39,6 +40,9 @@ pub struct Running {
     output: Output,
     record: Vec<u8>,
     brought: Vec<OwnedFd>,
+    cgroup: Option<Arc<Cgroup>>,
+    /// Processes of the group that the kernel had killed before.
+    killed_before: u64,
     started: Instant,
     limits: Limits,
     gone: bool,
@@ -115,6 +119,8 @@ impl Running {
             output: Output::default(),
             record: Vec::new(),
             brought: Vec::new(),
+            cgroup: None,
+            killed_before: 0,
             started: Instant::now(),
             limits,
             gone: false,
@@ -125,6 +131,18 @@ impl Running {
     pub(super) fn with_record(mut self, record: Vec<u8>) -> Self {
         self.record = record;
         self
+    }
+
+    /// In a control group, which is removed when nobody uses it any more.
+    pub(super) fn within(mut self, cgroup: Option<Arc<Cgroup>>) -> Self {
+        self.killed_before = cgroup.as_ref().map_or(0, |cgroup| cgroup.killed());
+        self.cgroup = cgroup;
+        self
+    }
+
+    /// The control group that it is in.
+    pub(super) fn cgroup(&self) -> Option<Arc<Cgroup>> {
+        self.cgroup.clone()
     }
 
     /// With files in memory, into which the keeper brings what the program makes.
@@ -220,10 +238,8 @@ impl Running {
         let at_process_limit = self.status.is_some() && self.at_process_limit();
         let wall_seconds = self.started.elapsed().as_secs_f64();
         self.kill()?;
-        let out_of_memory = match &self.life {
-            Life::Supervised { cgroup: Some(cgroup), .. } => cgroup.killed() > 0,
-            _ => false,
-        };
+        let killed = self.cgroup.as_ref().map_or(0, |cgroup| cgroup.killed());
+        let out_of_memory = killed > self.killed_before;
         self.read_output();
         self.read_status();
         let record = Record::from_bytes(&self.record);
@@ -295,7 +311,7 @@ impl Running {
             return Ok(());
         }
         match &mut self.life {
-            Life::Supervised { supervisor, lifeline, .. } => {
+            Life::Supervised { supervisor, lifeline } => {
                 lifeline.take();
                 supervisor.wait()?;
             }

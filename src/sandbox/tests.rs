@@ -21,8 +21,14 @@ fn nothing_of_the_host_is_there() {
     let mut environment: Vec<_> = std::mem::take(&mut environment).lines().collect();
     environment.sort_unstable();
     assert_eq!(ids, "1000\n1\n");
-    let expected =
-        ["HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin", "PWD=/tmp", "TMPDIR=/tmp"];
+    let expected = [
+        "HOME=/tmp",
+        "LANG=C.UTF-8",
+        "MALLOC_ARENA_MAX=2",
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+        "PWD=/tmp",
+        "TMPDIR=/tmp",
+    ];
     assert_eq!(environment, expected);
     let complaints = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(complaints.lines().count(), 4, "{complaints}");

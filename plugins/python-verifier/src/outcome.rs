@@ -20,6 +20,10 @@ pub(crate) fn failure(event: Event, ended: &Ended, limits: &Limits) -> Option<Fa
             let processes = limits.processes;
             return Some((Outcome::Processes, format!("{processes} processes and threads ran at the end")));
         }
+        // Its main thread may be waiting for the threads that it could start.
+        Event::Deadline if raised(&last_line(&ended.stderr)) == Outcome::Processes => {
+            return Some((Outcome::Processes, last_line(&ended.stderr)));
+        }
         Event::Deadline => return Some((Outcome::Timeout, format!("ran for more than {seconds} s"))),
         Event::TooMuchOutput => {
             return Some((Outcome::Output, format!("wrote more than {} bytes", limits.output_bytes)));

@@ -16,6 +16,11 @@ const SERVER: &str = concat!(
     include_str!("server/server.py"),
 );
 
+/// Runs [`SERVER`], its last argument, with builtins of its own: a program that changes the interpreter's does not
+/// change what the server's functions see.
+const START: &str = "import builtins, sys; exec(compile(sys.argv.pop(), 'server.py', 'exec'), \
+                     {'__builtins__': dict(vars(builtins)), '__name__': 'server'})";
+
 /// Idle servers; one is started whenever none is idle.
 pub(crate) struct Servers {
     python: Python,
@@ -53,7 +58,7 @@ impl Servers {
         let mut server = match idle {
             Some(server) => server,
             None => {
-                let program = Program::new(&self.python.executable).args(["-s", "-B", "-c", SERVER]);
+                let program = Program::new(&self.python.executable).args(["-s", "-B", "-c", START, SERVER]);
                 // The same program is to run the same way again.
                 ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0")).map_err(failed)?
             }

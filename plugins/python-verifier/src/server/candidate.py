@@ -2,7 +2,7 @@
 # this while it runs. All that it can do with that is to give answers, and those are judged elsewhere.
 
 import atexit
-import os
+import builtins
 import resource
 import threading
 import traceback
@@ -11,16 +11,17 @@ import traceback
 def candidate(control, peer):
     job = control.receive()
     resource.setrlimit(resource.RLIMIT_CPU, (job["cpu_seconds"], job["cpu_seconds"]))
-    names = {"__name__": "__main__" if job["role"] == "run" else "program", "__builtins__": __builtins__}
+    threading.stack_size(8 << 20)
     # A program sees modules as if it were alone.
-    main = type(sys)(names["__name__"])
-    main.__dict__.update(names)
-    sys.modules[names["__name__"]] = main
+    main = type(sys)("__main__" if job["role"] == "run" else "program")
+    sys.modules[main.__name__] = main
     names = main.__dict__
+    names["__builtins__"] = builtins
     for name, value in job["variables"]:
         names[name] = decode(value, None)
     try:
-        code = compile(job["program"], "program.py", "exec", dont_inherit=True)
+        # As when it is read from a file, a byte-order mark is none of its text.
+        code = compile(job["program"].removeprefix("\ufeff"), "program.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         control.send({"compile": last_line(error)})
         os._exit(1)

@@ -6,9 +6,17 @@
 
 import collections
 import json
+import os
 import socket
 import struct
 import sys
+
+# What a program does to a module is not to disturb what is said about it: the functions used here are held fast,
+# and the module `json` is this side's own copy. (That it could find them all the same does it no good.)
+for name in [name for name in sys.modules if name.split(".")[0] == "json"]:
+    del sys.modules[name]
+read, write, pack, unpack = os.read, os.write, struct.pack, struct.unpack
+to_json, from_json = json.dumps, json.loads
 
 # Whoever reads it allows 128 levels of JSON, of which a dict takes three.
 DEEPEST = 40
@@ -23,8 +31,14 @@ class Plain:
 
     def encode(self, value, depth=0):
         kind = type(value)
-        if value is None or kind is bool or kind is str:
+        if value is None or kind is bool:
             return value
+        if kind is str:
+            try:
+                value.isascii() or value.encode()
+                return value
+            except UnicodeEncodeError:
+                return {"surrogates": value.encode("utf-8", "surrogatepass").hex()}
         if kind is int:
             return value if -(1 << 63) <= value < 1 << 63 else {"int": hex(value)}
         if kind is float:
@@ -78,6 +92,8 @@ def decode(data, remote):
         return float(inner)
     if tag == "bytes" or tag == "bytearray":
         return (bytes if tag == "bytes" else bytearray).fromhex(inner)
+    if tag == "surrogates":
+        return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
     if tag == "module":
         return Module(inner)
     if tag == "complex":
@@ -108,26 +124,28 @@ class Channel:
     """Messages of JSON over a stream, each behind its length."""
 
     def __init__(self, fd):
-        self.socket = socket.socket(fileno=fd)
+        self.fd = fd
 
     def send(self, message):
-        data = json.dumps(message).encode("ascii")
+        data = to_json(message).encode("ascii")
+        data = pack("<Q", len(data)) + data
         try:
-            self.socket.sendall(struct.pack("<Q", len(data)) + data)
+            while data:
+                data = data[write(self.fd, data) :]
         except OSError:
             raise Gone from None
 
     def receive(self):
-        (length,) = struct.unpack("<Q", self.exactly(8))
+        (length,) = unpack("<Q", self.exactly(8))
         if length > LARGEST_MESSAGE:
             raise ValueError("a message of %d bytes" % length)
-        return json.loads(self.exactly(length))
+        return from_json(self.exactly(length))
 
     def exactly(self, length):
         parts = []
         while length:
             try:
-                part = self.socket.recv(min(length, 1 << 20))
+                part = read(self.fd, min(length, 1 << 20))
             except OSError:
                 part = b""
             if not part:

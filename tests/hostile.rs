@@ -1,0 +1,269 @@
+//! Programs that try to break their verifier, each with the outcomes that it may get: `tests/hostile/*.py`.
+//!
+//! The first lines of a program say what it tries, which sort of tests it is judged by, and how it must end. None
+//! may pass but those that say so, none may be an error, and none may touch the host or who is judged beside it.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use pspo::data::{Matching, Problem};
+use pspo::plugin::{CheckedVerifier, Outcome, Submission, Verdict, VerifyError};
+use pspo::sandbox::Limits;
+use pspo_python_verifier::{PythonConfig, PythonVerifier};
+use serde_json::{Value, json};
+
+const WALL_SECONDS: f64 = 1.5;
+
+/// The tests look at the processes of all of this program, so they run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a busy machine may add to a limit before it counts as a program that was not stopped.
+const PATIENCE: f64 = 5.0;
+
+fn config() -> PythonConfig {
+    let python = std::env::var("PSPO_PYTHON").map_or_else(|_| "python3".into(), PathBuf::from);
+    let limits = Limits {
+        cpu_seconds: 1.0,
+        wall_seconds: WALL_SECONDS,
+        memory_bytes: 512 << 20,
+        disk_bytes: 16 << 20,
+        ..Limits::default()
+    };
+    PythonConfig { python, limits, ..PythonConfig::default() }
+}
+
+fn verifier() -> CheckedVerifier {
+    CheckedVerifier::new(PythonVerifier::new(config()).unwrap())
+}
+
+/// The problem for a sort of tests: the sum of two numbers, as far as it can be.
+fn problem(sort: &str) -> Problem {
+    let call = |expected: Value| json!({"kind": "call", "function": "solve", "arguments": [1, 2], "expected": expected});
+    let assert = |code: &str| json!([{"kind": "assert", "code": code, "calls": ["solve"]}]);
+    let stdio = |stdin: &str, stdout: &str| json!([{"kind": "stdio", "stdin": stdin, "stdout": stdout}]);
+    let tests = match sort {
+        "call" => {
+            let other = json!({"kind": "call", "function": "solve", "arguments": [20, 5], "expected": 25});
+            json!([call(json!(3)), other])
+        }
+        "list" => json!([call(json!([1, 2]))]),
+        "float" => json!([call(json!(0.5))]),
+        "assert" => assert(
+            "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(20, 5) == 25\ncheck(solve)",
+        ),
+        "assert_list" => assert("assert list(solve(1, 2)) == [1, 2]\nassert solve(1, 2) == [1, 2]"),
+        "assert_float" => {
+            assert("assert abs(solve(1, 2) - 0.5) < 1e-6 and all([abs(0.5 - solve(1, 2)) < 1e-6])")
+        }
+        "assert_isclose" => assert("import math\nassert math.isclose(solve(1, 2), 3)"),
+        "assert_unittest" => assert(
+            "import unittest\nclass T(unittest.TestCase):\n    def runTest(self): pass\nT().assertEqual(solve(1, 2), 3)",
+        ),
+        "stdio" | "stdio_read_on" => stdio("1 2\n", "3\n"),
+        "empty" => stdio("", ""),
+        "checker" => stdio("1 2\n", "1 2\n"),
+        other => panic!("there are no tests of the sort {other}"),
+    };
+    let mut problem: Problem =
+        serde_json::from_value(json!({"id": sort, "prompt": "?", "tests": tests})).unwrap();
+    problem.matching = match sort {
+        "float" => Matching::Numbers { absolute: 1e-6, relative: 0.0 },
+        "checker" => {
+            let code = "def check(stdin, expected, printed):\n    return sorted(printed.split()) == sorted(stdin.split())";
+            Matching::Checker { code: code.into() }
+        }
+        _ => Matching::Exact,
+    };
+    problem
+}
+
+/// A program of the corpus.
+struct Hostile {
+    name: String,
+    program: String,
+    sorts: Vec<String>,
+    outcomes: Vec<Outcome>,
+}
+
+fn corpus() -> Vec<Hostile> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let program = fs::read_to_string(path).unwrap();
+        let words = |start: &str| -> Vec<String> {
+            let line = program.lines().find_map(|line| line.strip_prefix(start));
+            line.unwrap_or_else(|| panic!("{path:?} has no {start:?}"))
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect()
+        };
+        let outcome = |name: String| serde_json::from_value(Value::String(name)).unwrap();
+        let outcomes = words("# outcome:").into_iter().map(outcome).collect();
+        let (name, sorts) = (path.file_stem().unwrap().to_string_lossy().into_owned(), words("# tests:"));
+        Hostile { name, sorts, outcomes, program }
+    };
+    paths.iter().map(read).collect()
+}
+
+const GOOD: &str = "def solve(a, b):\n    return a + b\n";
+
+fn judge_good(verifier: &CheckedVerifier) -> Verdict {
+    verifier.verify(Submission::rewarded(&problem("call"), GOOD)).unwrap()
+}
+
+/// Processes that descend from this one.
+fn descendants() -> usize {
+    let parent = |pid: u32| -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    let own = std::process::id();
+    let pids =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let descends = |&pid: &u32| {
+        let mut above = parent(pid);
+        while let Some(next) = above {
+            if next == own {
+                return true;
+            }
+            above = parent(next);
+        }
+        false
+    };
+    pids.filter(descends).count()
+}
+
+#[test]
+fn none_passes_none_harms() {
+    let _alone = alone();
+    let verifier = verifier();
+    assert!(judge_good(&verifier).passes());
+    let done = AtomicBool::new(false);
+    let mut wrong = Vec::new();
+    let mut slowest = (0.0, String::new());
+    thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let mut judged = 0;
+            while !done.load(Ordering::SeqCst) {
+                let verdict = judge_good(&verifier);
+                assert!(verdict.passes(), "beside the corpus, the good program got {verdict:?}");
+                judged += 1;
+                thread::sleep(Duration::from_millis(50));
+            }
+            judged
+        });
+        for Hostile { name, program, sorts, outcomes } in corpus() {
+            for sort in &sorts {
+                let begin = Instant::now();
+                let verdict = verifier.verify(Submission::rewarded(&problem(sort), &program));
+                let seconds = begin.elapsed().as_secs_f64();
+                match verdict {
+                    Ok(verdict) if outcomes.contains(&verdict.outcome) => {}
+                    other => wrong.push(format!("{name} by {sort} tests: {other:?}, not {outcomes:?}")),
+                }
+                if seconds > slowest.0 {
+                    slowest = (seconds, format!("{name} by {sort} tests"));
+                }
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(beside.join().unwrap() > 0);
+    });
+    assert!(judge_good(&verifier).passes());
+    println!("slowest: {:.2} s, {}", slowest.0, slowest.1);
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(slowest.0 < WALL_SECONDS + PATIENCE, "{slowest:?}");
+    for path in ["/etc/x", "/usr/x", "/usr/pickled", "/etc/written", "/written", "/y"] {
+        assert!(!Path::new(path).exists(), "{path} was written");
+    }
+    drop(verifier);
+    assert_eq!(descendants(), 0, "processes are left");
+}
+
+#[test]
+fn the_same_holds_for_an_ordinary_user() {
+    let _alone = alone();
+    if !is_root() {
+        println!("skipped: not root, so the other test was it");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("hostile");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(["--exact", "none_passes_none_harms", "--nocapture"]).env("PSPO_PYTHON", "/usr/bin/python3");
+    std::os::unix::process::CommandExt::gid(
+        std::os::unix::process::CommandExt::uid(&mut command, 65_534),
+        65_534,
+    );
+    let output = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if said.contains("this system does not offer the sandbox's layer") || said.contains("Permission denied") {
+        println!(
+            "skipped: the kernel does not let ordinary users make namespaces, or the corpus is not theirs to read"
+        );
+        return;
+    }
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+}
+
+#[test]
+fn no_tests_and_a_broken_helper_are_errors() {
+    let _alone = alone();
+    let verifier = verifier();
+    let problem = problem("call");
+    let none = Submission::held_out(&problem, GOOD);
+    assert!(matches!(verifier.verify(none), Err(VerifyError::NoTests(_))));
+
+    // Kill every helper: the program is not to blame, and the next one is judged by a new helper.
+    assert!(judge_good(&verifier).passes());
+    let own = std::process::id().to_string();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let stat = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        if stat.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == own)) {
+            let _ = Command::new("kill").arg("-9").arg(entry.file_name()).status();
+        }
+    }
+    thread::sleep(Duration::from_millis(100));
+    let error = verifier.verify(Submission::rewarded(&problem, GOOD)).unwrap_err();
+    assert!(matches!(error, VerifyError::Failed(_)), "{error}");
+    assert!(judge_good(&verifier).passes());
+}
+
+#[test]
+fn a_slow_program_is_not_punished_for_a_busy_machine() {
+    let _alone = alone();
+    let limits = Limits { cpu_seconds: 2.0, wall_seconds: 60.0, ..Limits::default() };
+    let verifier = CheckedVerifier::new(PythonVerifier::new(PythonConfig { limits, ..config() }).unwrap());
+    let slow =
+        "import time\ndef solve(a, b):\n    while time.process_time() < 0.7:\n        pass\n    return a + b";
+    let problem = problem("call");
+    thread::scope(|scope| {
+        let judged: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| verifier.verify(Submission::rewarded(&problem, slow)).unwrap()))
+            .collect();
+        for verdict in judged {
+            let verdict = verdict.join().unwrap();
+            assert!(verdict.passes(), "{verdict:?}");
+        }
+    });
+}

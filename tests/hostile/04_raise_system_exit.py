@@ -1,0 +1,5 @@
+# `raise SystemExit`
+# tests: call assert
+# outcome: runtime
+def solve(a, b):
+    raise SystemExit

@@ -1,0 +1,4 @@
+# `raise SystemExit` before the tests
+# tests: call assert
+# outcome: runtime
+raise SystemExit

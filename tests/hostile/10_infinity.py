@@ -1,0 +1,5 @@
+# infinity against a tolerance
+# tests: float assert_float
+# outcome: wrong
+def solve(a, b):
+    return float("inf")

@@ -1,0 +1,5 @@
+# NaN against a tolerance
+# tests: float assert_float
+# outcome: wrong
+def solve(a, b):
+    return float("nan")

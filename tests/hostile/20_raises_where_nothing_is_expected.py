@@ -1,0 +1,4 @@
+# raises where the expected output is empty
+# tests: empty
+# outcome: runtime
+raise ValueError

@@ -1,0 +1,6 @@
+# a fork bomb
+# tests: stdio
+# outcome: processes
+import os
+while True:
+    os.fork()

@@ -1,0 +1,5 @@
+# `os.abort`
+# tests: call stdio
+# outcome: runtime
+import os
+os.abort()

@@ -1,0 +1,4 @@
+# the answer and a NUL byte
+# tests: stdio
+# outcome: wrong
+print(str(sum(map(int, input().split()))) + "\0")

@@ -1,0 +1,6 @@
+# runs out of descriptors
+# tests: call stdio
+# outcome: runtime
+held = []
+while True:
+    held.append(open("/dev/null"))

@@ -1,0 +1,5 @@
+# raises what ends a process
+# tests: assert
+# outcome: runtime wrong
+def solve(a, b):
+    raise KeyboardInterrupt
