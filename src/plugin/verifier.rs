@@ -101,6 +101,12 @@ pub trait Verifier: Send + Sync {
     /// # Errors
     /// If the program could not be judged.
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError>;
+
+    /// What a run should tell of it at its start, in a line: which interpreter, what holds programs back.
+    /// Empty where there is nothing to tell.
+    fn about(&self) -> String {
+        String::new()
+    }
 }
 
 /// A verifier's config, as it stands in a config file under its `type`.
@@ -140,6 +146,11 @@ impl CheckedVerifier {
         Self(Box::new(verifier))
     }
 
+    /// What it tells of itself: [`Verifier::about`].
+    pub fn about(&self) -> String {
+        self.0.about()
+    }
+
     /// Judges one program.
     ///
     /// # Errors
@@ -165,6 +176,10 @@ impl CheckedVerifier {
 impl Verifier for Box<dyn Verifier> {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
         self.as_ref().verify(submission)
+    }
+
+    fn about(&self) -> String {
+        self.as_ref().about()
     }
 }
 

@@ -131,6 +131,11 @@ impl VerifierPool {
         Ok(answers)
     }
 
+    /// What the verifier tells of itself: [`Verifier::about`](crate::plugin::Verifier::about).
+    pub fn about(&self) -> String {
+        self.verifier.about()
+    }
+
     /// Programs that the verifier was asked about, whether it could judge them or not.
     pub fn judged(&self) -> u64 {
         self.judged.load(Ordering::Relaxed)

@@ -98,4 +98,9 @@ impl Verifier for PythonVerifier {
         };
         Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
     }
+
+    fn about(&self) -> String {
+        let python = self.servers.python();
+        format!("CPython {} at {}; {}", python.version, python.executable.display(), self.layers())
+    }
 }
