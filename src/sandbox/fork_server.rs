@@ -16,6 +16,7 @@ use serde_json::json;
 use super::call::Calls;
 use super::program::{Program, Watched, memory_file};
 use super::running::{Life, Running};
+use super::seccomp::{self, Filters};
 use super::spawn::{self, Stages};
 use super::{Sandbox, SandboxError, confine, confined, root};
 
@@ -35,15 +36,17 @@ const MOST_FDS: usize = 8;
 ///
 /// # Protocol
 /// The server is started with one end of a socket pair of type `SOCK_SEQPACKET` as its standard input.
-/// 1. It receives a message of JSON, `{"room": calls, "confine": calls}`, and answers `R` when it is ready. Each
-///    call is `[what, number, arguments, optional]`; an argument is a number, `{"result": place}`,
-///    `{"bytes": hex, "patches": [[offset, place]]}` or `{"program": hex}`.
-/// 2. For a message of one letter, which says what kind of program, with file descriptors it clones itself into new process, mount and IPC namespaces. The
-///    clone makes the calls of `room`, and forks the program: that one takes the first three descriptors for
-///    standard input, output and error, makes the calls of `confine` and runs, with the descriptors after the
-///    fourth, and a limit of processor time that it sets itself. The clone waits for it, and writes to the fourth what [`Running`] reads: five 64-bit integers, 1,
-///    the wait status, 0, microseconds of processor time, and KiB of memory. Then it ends.
+/// 1. It receives a message of JSON, `{"server": calls, "room": calls, "confine": calls}`, makes the calls of `server`
+///    when all that it needs is imported, and answers `R`. Each call is `[what, number, arguments, optional]`; an
+///    argument is a number, `{"result": place}`, `{"bytes": hex, "patches": [[offset, place]]}` or
+///    `{"program": hex}`.
+/// 2. For a message of one letter, which says what kind of program, with file descriptors it clones itself into new
+///    process, mount and IPC namespaces, in which the clone is process 1. The clone makes the calls of `room`, takes
+///    the first three descriptors for standard input, output and error, makes the calls of `confine`, limits its own
+///    processor time, and runs, with the descriptors after the fourth.
 /// 3. It answers `K` with a pidfd of the clone, or `E` and a text.
+/// 4. When the clone ends it writes to the fourth descriptor what [`Running`] reads, and closes it: five 64-bit
+///    integers, 1, the wait status, 0, microseconds of processor time, and KiB of memory.
 ///
 /// It ends when its standard input does.
 pub struct ForkServer {
@@ -82,8 +85,11 @@ impl ForkServer {
 
         let mut room = Calls::default();
         root::private_folder(&mut room, sandbox.limits().disk_bytes);
-        let confine = confined(MOST_CPU_SECONDS, sandbox.limits())?;
-        let set_up = json!({ "room": room.to_json(), "confine": confine.to_json() });
+        let confine = confined(MOST_CPU_SECONDS, sandbox.limits(), Filters::Inner)?;
+        let mut server = Calls::default();
+        seccomp::filter(&mut server, Filters::Outer)?;
+        let set_up =
+            json!({"server": server.to_json(), "room": room.to_json(), "confine": confine.to_json()});
         this.send(set_up.to_string().as_bytes(), &[])?;
         match this.receive() {
             Ok((answer, _)) if answer == b"R" => Ok(this),
@@ -120,7 +126,7 @@ impl ForkServer {
         match self.receive()? {
             (answer, Some(pidfd)) if answer == b"K" => {
                 let limits = self.sandbox.limits().clone();
-                let running = Running::new(Life::Keeper(pidfd), [stdout, stderr, status], limits)?;
+                let running = Running::new(Life::Forked(pidfd), [stdout, stderr, status], limits)?;
                 Ok(running.within(self.server.cgroup()))
             }
             (answer, _) => Err(SandboxError::ForkServer(String::from_utf8_lossy(&answer).into_owned())),
@@ -159,4 +165,24 @@ impl ForkServer {
         });
         Ok((bytes, fd))
     }
+}
+
+/// Sends a few bytes over a Unix socket, all of them or none, with a file descriptor if there is one: to hand one to
+/// a process that was forked before.
+///
+/// # Errors
+/// If the other end is closed, or does not take as much now.
+pub fn send_with_descriptor(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fd: Option<BorrowedFd<'_>>,
+) -> Result<(), SandboxError> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = fd.as_slice();
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(SandboxError::ForkServer("no room for a file descriptor".into()));
+    }
+    let sent = sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    if sent == bytes.len() { Ok(()) } else { Err(SandboxError::ForkServer("a message was cut".into())) }
 }

@@ -57,7 +57,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use error::SandboxError;
-pub use fork_server::ForkServer;
+pub use fork_server::{ForkServer, send_with_descriptor};
 pub use layer::{Layer, Layers};
 pub use limits::Limits;
 pub use program::{InnerFile, Program};
@@ -65,6 +65,7 @@ pub use running::{Ended, Event, Running, Watch};
 
 use call::Calls;
 use cgroup::Cgroups;
+use seccomp::Filters;
 use spawn::Listed;
 
 /// What a [`Sandbox`] is made from.
@@ -132,7 +133,7 @@ impl Sandbox {
 
         let mut enter = Calls::default();
         namespaces::enter(&mut enter, &config.readable, config.limits.disk_bytes)?;
-        let confine = confined(config.limits.whole_cpu_seconds(), &config.limits)?;
+        let confine = confined(config.limits.whole_cpu_seconds(), &config.limits, Filters::All)?;
         let (enter, confine) = (Arc::new(enter.into()), Arc::new(confine.into()));
         let sandbox = Self { config, layers: Layers(layers), enter, confine, cgroups };
         sandbox.try_out()?;
@@ -156,12 +157,12 @@ impl Sandbox {
 }
 
 /// What a program does before it is one, and then cannot undo.
-fn confined(cpu_seconds: u64, limits: &Limits) -> Result<Calls, SandboxError> {
+fn confined(cpu_seconds: u64, limits: &Limits, filters: Filters) -> Result<Calls, SandboxError> {
     let mut calls = Calls::default();
     confine::limit(&mut calls, cpu_seconds, limits);
     confine::drop_privileges(&mut calls);
     landlock::restrict(&mut calls, landlock::version());
-    seccomp::filter(&mut calls)?;
+    seccomp::filter(&mut calls, filters)?;
     Ok(calls)
 }
 

@@ -27,8 +27,8 @@ const UNTIL_GONE: Duration = Duration::from_secs(10);
 pub(super) enum Life {
     /// A sandbox of its own: closing the lifeline ends it, and the supervisor ends after it.
     Supervised { supervisor: Child, lifeline: Option<OwnedFd> },
-    /// A keeper that a fork server started.
-    Keeper(OwnedFd),
+    /// Process 1 of a namespace, which a fork server started and waits for.
+    Forked(OwnedFd),
 }
 
 /// A program that runs in the sandbox. Dropped, it is killed with all that it started.
@@ -225,9 +225,11 @@ impl Running {
         Ok((event, self.end()?))
     }
 
-    /// What it has written to standard output so far.
-    pub fn stdout(&self) -> &[u8] {
-        &self.output.stdout
+    /// Forgets what it has written so far: for a process that does one job after the other, each of which may
+    /// write as much as the limit says.
+    pub fn forget_output(&mut self) {
+        self.read_output();
+        self.output = Output::default();
     }
 
     /// Kills the program, if it has not ended, with all that it started, and returns what is left.
@@ -297,11 +299,16 @@ impl Running {
     }
 
     fn at_process_limit(&self) -> bool {
-        let root = match &self.life {
-            Life::Supervised { supervisor, .. } => Some(supervisor.id()),
-            Life::Keeper(pidfd) => tasks::pid_of(pidfd),
+        let running = match &self.life {
+            // The keeper is none of the program's.
+            Life::Supervised { supervisor, .. } => {
+                tasks::below(supervisor.id()).map(|tasks| tasks.saturating_sub(1))
+            }
+            Life::Forked(pidfd) => {
+                tasks::pid_of(pidfd).and_then(|pid| Some(tasks::of(pid)? + tasks::below(pid)?))
+            }
         };
-        let running = root.and_then(tasks::descendants).unwrap_or(0);
+        let running = running.unwrap_or(0);
         running >= self.limits.processes as usize
     }
 
@@ -315,7 +322,7 @@ impl Running {
                 lifeline.take();
                 supervisor.wait()?;
             }
-            Life::Keeper(pidfd) => {
+            Life::Forked(pidfd) => {
                 match pidfd_send_signal(&*pidfd, Signal::KILL) {
                     Ok(()) | Err(Errno::SRCH) => {}
                     Err(errno) => return Err(errno.into()),

@@ -124,9 +124,27 @@ const OF_THE_CALLER: &[c_long] = &[
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The calls that put the filters on. They are the last calls that the sandbox itself makes.
-pub(super) fn filter(calls: &mut Calls) -> Result<(), SandboxError> {
-    for program in programs().map_err(|error| SandboxError::Filter(error.to_string()))? {
+/// Some of the filters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filters {
+    All,
+    /// The first and the third, under which a sandbox can still be set up: for a fork server, whose programs
+    /// inherit them without paying for them again.
+    Outer,
+    /// The second.
+    Inner,
+}
+
+/// The calls that put filters on. With the second, they are the last calls that the sandbox itself makes.
+pub(super) fn filter(calls: &mut Calls, which: Filters) -> Result<(), SandboxError> {
+    let [allowed, refused, forbidden] =
+        programs().map_err(|error| SandboxError::Filter(error.to_string()))?;
+    let programs = match which {
+        Filters::All => vec![allowed, refused, forbidden],
+        Filters::Outer => vec![allowed, forbidden],
+        Filters::Inner => vec![refused],
+    };
+    for program in programs {
         let bytes: Vec<u8> = program
             .iter()
             .flat_map(|instruction| {
@@ -144,7 +162,7 @@ pub(super) fn filter(calls: &mut Calls) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn programs() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let condition = |argument, operator, value| {
         SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)?])
@@ -166,12 +184,10 @@ fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     // What the other two filters look at is not for this one to refuse.
     allowed.extend(refused.keys().chain(forbidden.keys()).map(unconditional));
 
-    [
-        (allowed, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()), SeccompAction::Allow),
-        (refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.cast_unsigned())),
-        (forbidden, SeccompAction::Allow, SeccompAction::KillProcess),
-    ]
-    .into_iter()
-    .map(|(rules, otherwise, matched)| SeccompFilter::new(rules, otherwise, matched, arch)?.try_into())
-    .collect()
+    let compile = |rules, otherwise, matched| SeccompFilter::new(rules, otherwise, matched, arch)?.try_into();
+    Ok([
+        compile(allowed, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()), SeccompAction::Allow)?,
+        compile(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.cast_unsigned()))?,
+        compile(forbidden, SeccompAction::Allow, SeccompAction::KillProcess)?,
+    ])
 }

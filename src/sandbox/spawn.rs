@@ -102,11 +102,10 @@ impl Record {
 
     /// Reads a record, if that is what the bytes are.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != Self::BYTES {
-            return None;
-        }
-        let mut words =
-            bytes.chunks_exact(8).map(|eight| i64::from_ne_bytes(eight.try_into().expect("eight bytes")));
+        let mut words = bytes
+            .get(..Self::BYTES)?
+            .chunks_exact(8)
+            .map(|eight| i64::from_ne_bytes(eight.try_into().expect("eight bytes")));
         let mut next = || words.next().unwrap_or_default();
         Some(Self { kind: next(), value: next(), detail: next(), cpu_micros: next(), max_rss_kib: next() })
     }

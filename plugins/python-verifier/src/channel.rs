@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use pspo::plugin::VerifyError;
-use pspo::sandbox::Watch;
+use pspo::sandbox::{self, Watch};
 use serde_json::Value;
 
 use crate::servers::failed;
@@ -47,6 +47,20 @@ impl Channel {
         self.outbox.extend((bytes.len() as u64).to_le_bytes());
         self.outbox.extend(bytes);
         self.write();
+    }
+
+    /// Sends a message with a file descriptor, for an end that takes it with the message's head. Nothing may be
+    /// waiting to be sent.
+    ///
+    /// # Errors
+    /// If the other end does not take as much as that.
+    pub fn send_with(&mut self, message: &Value, fd: Option<BorrowedFd<'_>>) -> Result<(), VerifyError> {
+        let bytes = message.to_string().into_bytes();
+        let head = (bytes.len() as u64).to_le_bytes();
+        sandbox::send_with_descriptor(self.fd(), &head, fd).map_err(failed)?;
+        self.outbox.extend(bytes);
+        self.write();
+        Ok(())
     }
 
     /// What to wait for before the next [`Channel::pump`].

@@ -8,25 +8,21 @@ use std::time::{Duration, Instant};
 
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, VerifyError};
-use pspo::sandbox::{Event, ForkServer, Limits, Running, Watch};
+use pspo::sandbox::{Event, Limits, Running, Watch};
 use pspo::verify::{excerpt, matches_output};
 use serde_json::{Value, json};
 
 use crate::channel::{self, Channel, Incoming};
 use crate::outcome::{Failure, failure, raised};
 use crate::plain;
-use crate::servers::failed;
+use crate::servers::{CANDIDATE, Helper, failed};
 
 /// What one test came to.
 pub(crate) type TestResult = Result<(), Failure>;
 
-/// The server's name for a process that runs the program, and for one that is trusted.
-const CANDIDATE: u8 = b'C';
-const JUDGE: u8 = b'J';
-
 /// A program that is being judged.
 pub(crate) struct Session<'a> {
-    pub server: &'a mut ForkServer,
+    pub helper: &'a mut Helper,
     pub program: &'a str,
     pub matching: &'a Matching,
     pub limits: &'a Limits,
@@ -53,7 +49,8 @@ impl Session<'_> {
             other => return Err(VerifyError::Unsupported(format!("a run for {other:?}"))),
         };
         let (mut channel, inner) = Channel::new()?;
-        let mut running = self.server.fork(CANDIDATE, stdin.as_bytes(), &[inner.as_fd()]).map_err(failed)?;
+        let mut running =
+            self.helper.server.fork(CANDIDATE, stdin.as_bytes(), &[inner.as_fd()]).map_err(failed)?;
         drop(inner);
         channel.send(&self.job("run", variables, 1));
         let mut begun = false;
@@ -166,30 +163,28 @@ impl Session<'_> {
                 _ => None,
             })
             .collect();
-        let job = json!({"role": "judge", "tests": codes, "names": names, "run_all": self.run_all});
-        let (mut judge, mut channel) = self.judge(&job, &[judges_peer.as_fd()])?;
+        let job = json!({"role": "tests", "tests": codes, "names": names, "run_all": self.run_all});
+        // Given back when it has done its job; a judge that did not is killed.
+        let mut judge = self.helper.judge()?;
+        judge.channel.send_with(&job, Some(judges_peer.as_fd()))?;
         drop(judges_peer);
 
         let mut results = Vec::new();
         let mut until = Instant::now() + self.limits.wall();
-        let mut candidate_ended = false;
-        while results.len() < tests.len() {
-            let message = match channel.receive() {
+        let (mut candidate_ended, mut gone) = (false, false);
+        loop {
+            let message = match judge.channel.receive() {
                 Incoming::Message(message) => message,
                 Incoming::Nothing => {
-                    let mut both = vec![&mut judge];
+                    let mut both = vec![&mut judge.running];
                     if !candidate_ended {
                         both.push(&mut candidate);
                     }
-                    match Running::wait_for(&mut both, channel.watch(), until).map_err(failed)? {
+                    match Running::wait_for(&mut both, judge.channel.watch(), until).map_err(failed)? {
                         (_, Event::Ready) | (0, Event::Ended) => {}
                         (1, Event::Ended) => candidate_ended = true,
-                        (1, event) => {
+                        (_, event @ Event::Deadline) | (1, event) => {
                             results.push(Err(self.conclude(candidate, event, until)?));
-                            return Ok(results);
-                        }
-                        (_, Event::Deadline) => {
-                            results.push(Err(self.conclude(candidate, Event::Deadline, until)?));
                             return Ok(results);
                         }
                         (_, _) => {
@@ -199,21 +194,26 @@ impl Session<'_> {
                     continue;
                 }
                 Incoming::Closed | Incoming::Garbage => {
-                    let ended = judge.end().map_err(failed)?;
+                    let ended = judge.running.end().map_err(failed)?;
                     let why =
                         failure(Event::Ended, &ended, self.limits).map_or(String::new(), |(_, what)| what);
                     return Err(VerifyError::Failed(format!("the process that runs the tests ended: {why}")));
                 }
             };
-            if message.get("gone").is_some() {
-                results.push(Err(self.conclude(candidate, Event::Ended, until)?));
-                return Ok(results);
-            }
-            results.push(judged(&message)?);
-            if !self.run_all && results.iter().any(Result::is_err) {
+            if message.get("done").is_some() {
                 break;
             }
+            if message.get("gone").is_some() {
+                gone = true;
+                continue;
+            }
+            results.push(judged(&message)?);
             until = Instant::now() + self.limits.wall();
+        }
+        self.helper.give_back(judge);
+        if gone {
+            results.push(Err(self.conclude(candidate, Event::Ended, until)?));
+            return Ok(results);
         }
         // Nothing was asked of it there.
         if matches!(claims.receive(), Incoming::Message(_) | Incoming::Garbage) {
@@ -231,7 +231,7 @@ impl Session<'_> {
     ) -> Result<Result<Loaded, Failure>, VerifyError> {
         let (mut channel, inner) = Channel::new()?;
         let fds = [&[inner.as_fd()], peers].concat();
-        let mut running = self.server.fork(CANDIDATE, b"", &fds).map_err(failed)?;
+        let mut running = self.helper.server.fork(CANDIDATE, b"", &fds).map_err(failed)?;
         drop(inner);
         channel.send(&self.job("serve", Vec::new(), tests));
         let until = running.started() + self.limits.wall();
@@ -274,30 +274,25 @@ impl Session<'_> {
         expected: &str,
         printed: &str,
     ) -> Result<TestResult, VerifyError> {
+        let mut judge = self.helper.judge()?;
         let job = json!({"role": "check", "code": code, "runs": [[stdin, expected, printed]]});
-        let (mut judge, mut channel) = self.judge(&job, &[])?;
-        let until = judge.started() + self.limits.wall();
-        match self.answer(&mut judge, &mut channel, until)? {
-            Answer::Message(message) => judged(&message),
-            _ => {
-                let ended = judge.end().map_err(failed)?;
-                let why = failure(Event::Ended, &ended, self.limits).map_or(String::new(), |(_, what)| what);
-                Err(VerifyError::Failed(format!("the problem's checker failed: {why}")))
+        judge.channel.send_with(&job, None)?;
+        let until = Instant::now() + self.limits.wall();
+        let mut result = None;
+        loop {
+            match self.answer(&mut judge.running, &mut judge.channel, until)? {
+                Answer::Message(message) if message.get("done").is_some() => break,
+                Answer::Message(message) => result = Some(judged(&message)?),
+                _ => {
+                    let ended = judge.running.end().map_err(failed)?;
+                    let why =
+                        failure(Event::Ended, &ended, self.limits).map_or(String::new(), |(_, what)| what);
+                    return Err(VerifyError::Failed(format!("the problem's checker failed: {why}")));
+                }
             }
         }
-    }
-
-    /// Starts a trusted process.
-    fn judge(
-        &mut self,
-        job: &Value,
-        peers: &[std::os::fd::BorrowedFd<'_>],
-    ) -> Result<(Running, Channel), VerifyError> {
-        let (mut channel, inner) = Channel::new()?;
-        let fds = [&[inner.as_fd()], peers].concat();
-        let running = self.server.fork(JUDGE, b"", &fds).map_err(failed)?;
-        channel.send(job);
-        Ok((running, channel))
+        self.helper.give_back(judge);
+        result.ok_or_else(|| VerifyError::Failed("the problem's checker said nothing".into()))
     }
 
     /// The next message of a process, if one comes.

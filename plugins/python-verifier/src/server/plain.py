@@ -11,12 +11,26 @@ import socket
 import struct
 import sys
 
-# What a program does to a module is not to disturb what is said about it: the functions used here are held fast,
-# and the module `json` is this side's own copy. (That it could find them all the same does it no good.)
-for name in [name for name in sys.modules if name.split(".")[0] == "json"]:
-    del sys.modules[name]
+# What a program does to modules and builtins is not to disturb what is said about it: the functions used here are
+# held fast, and the JSON is the C code's own. (That a program could find them all the same does it no good.)
 read, write, pack, unpack = os.read, os.write, struct.pack, struct.unpack
-to_json, from_json = json.dumps, json.loads
+encoder = json.JSONEncoder()
+to_chunks = json.encoder.c_make_encoder(
+    None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+)
+scan = json.scanner.c_make_scanner(json.JSONDecoder())
+
+
+def to_json(data):
+    return "".join(to_chunks(data, 0))
+
+
+def from_json(text):
+    try:
+        return scan(text, 0)[0]
+    except StopIteration:
+        raise ValueError("no JSON") from None
+
 
 # Whoever reads it allows 128 levels of JSON, of which a dict takes three.
 DEEPEST = 40
@@ -136,10 +150,20 @@ class Channel:
             raise Gone from None
 
     def receive(self):
-        (length,) = unpack("<Q", self.exactly(8))
+        return self.body(self.exactly(8))
+
+    def receive_with_descriptors(self):
+        """A message behind a head that brings descriptors along."""
+        head, fds, _, _ = socket.recv_fds(self.socket, 8, 1)
+        if not head:
+            raise Gone
+        return self.body(head + self.exactly(8 - len(head))), fds
+
+    def body(self, head):
+        (length,) = unpack("<Q", head)
         if length > LARGEST_MESSAGE:
             raise ValueError("a message of %d bytes" % length)
-        return from_json(self.exactly(length))
+        return from_json(self.exactly(length).decode())
 
     def exactly(self, length):
         parts = []

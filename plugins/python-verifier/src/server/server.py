@@ -4,6 +4,7 @@
 import ctypes
 import fcntl
 import gc
+import select
 import signal
 
 # Imported once here, so that a program's own import takes no time.
@@ -63,7 +64,7 @@ def make(calls):
             elif type(word) is tuple:
                 word, patches = word
                 for offset, place in patches:
-                    word[offset : offset + 4] = struct.pack("=i", results[place])
+                    word[offset : offset + 4] = pack("=i", results[place])
             arguments.append(word if isinstance(word, ctypes.c_long) else ctypes.byref(word))
         result = system_call(ctypes.c_long(number), *arguments)
         if result < 0 and not optional:
@@ -75,61 +76,65 @@ def main():
     server = socket.socket(fileno=0)
     set_up = json.loads(server.recv(1 << 20))
     room, confine = prepare(set_up["room"]), prepare(set_up["confine"])
-    # Nobody waits for the keepers: they are gone when they end.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    pidfd = ctypes.c_int(-1)
     gc.collect()
     gc.freeze()
+    make(prepare(set_up["server"]))
     server.send(b"R")
+    # The programs that run: a descriptor for each, with its process and where to tell how it ended.
+    running = {}
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
     while True:
-        message, fds, _, _ = socket.recv_fds(server, 64, 8)
-        if not message:
-            os._exit(0)
-        pid = system_call(ctypes.c_long(CLONE), ctypes.c_long(FLAGS), None, ctypes.byref(pidfd), None, None)
-        if pid == 0:
-            keep(message, fds, room, confine)
-        for fd in fds:
-            os.close(fd)
-        if pid < 0:
-            server.send(b"E" + os.strerror(ctypes.get_errno()).encode())
-        else:
-            socket.send_fds(server, [b"K"], [pidfd.value])
-            os.close(pidfd.value)
+        for fd, _ in poll.poll():
+            if fd != 0:
+                poll.unregister(fd)
+                tell(*running.pop(fd))
+                os.close(fd)
+                continue
+            message, fds, _, _ = socket.recv_fds(server, 64, 8)
+            if not message:
+                os._exit(0)
+            pid, pidfd = clone()
+            if pid == 0:
+                become_program(message, fds, room, confine)
+            if pid < 0:
+                server.send(b"E" + os.strerror(ctypes.get_errno()).encode())
+            else:
+                socket.send_fds(server, [b"K"], [pidfd])
+                running[pidfd] = pid, fds[3]
+                poll.register(pidfd, select.POLLIN)
+            for fd in fds[:3] + fds[4:]:
+                os.close(fd)
 
 
-def keep(message, fds, room, confine):
-    """Process 1 of a program's namespace: starts it, waits for it, tells how it ended."""
-    status = fds[3]
+def clone(pidfd=ctypes.c_int(-1)):
+    """A copy of this process that is the first in its namespaces; all others there end with it."""
+    pid = system_call(ctypes.c_long(CLONE), ctypes.c_long(FLAGS), None, ctypes.byref(pidfd), None, None)
+    return pid, pidfd.value
+
+
+def tell(pid, status):
+    """How a program ended, to who started it. Those whom it leaves behind are gone by then."""
+    _, wait_status, usage = os.wait4(pid, 0)
+    cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        make(room)
-        pid = os.fork()
-        if pid == 0:
-            become_program(message, fds, confine)
-        close_range(0, status - 1)
-        close_range(status + 1, 0xFFFFFFFF)
-        while True:
-            ended, wait_status, usage = os.wait4(-1, 0)
-            if ended == pid:
-                break
-        cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
-        os.write(status, struct.pack("=5q", 1, wait_status, 0, cpu, usage.ru_maxrss))
-    except Failed as error:
-        os.write(status, struct.pack("=5q", 2, 0, error.args[1], 0, 0))
-    finally:
-        os._exit(0)
+        os.write(status, pack("=5q", 1, wait_status, 0, cpu, usage.ru_maxrss))
+    except BrokenPipeError:
+        pass  # who started it did not wait for its end
+    os.close(status)
 
 
 def close_range(first, last):
     system_call(*(ctypes.c_long(word) for word in (CLOSE_RANGE, first, last, 0)))
 
 
-def become_program(message, fds, confine):
+def become_program(message, fds, room, confine):
     """Takes the first three descriptors for its own, those behind the fourth as 3 and 4, and gives up the rest."""
     status = fcntl.fcntl(fds[3], fcntl.F_DUPFD_CLOEXEC, 64)
     try:
-        safe = [fcntl.fcntl(fd, fcntl.F_DUPFD, 32) for fd in fds[:3] + fds[4:]]
+        make(room)
+        safe = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in fds[:3] + fds[4:]]
         for number, fd in enumerate(safe):
             os.dup2(fd, number, inheritable=number < 3)
         close_range(len(safe), status - 1)
@@ -137,7 +142,7 @@ def become_program(message, fds, confine):
         make(confine)
         os.close(status)
     except Failed as error:
-        os.write(status, struct.pack("=5q", 2, 1, error.args[1], 0, 0))
+        os.write(status, pack("=5q", 2, 1, error.args[1], 0, 0))
         os._exit(1)
     for signal_number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(signal_number, signal.SIG_IGN)
