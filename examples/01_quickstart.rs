@@ -436,8 +436,11 @@ fn table(setting: &Setting, results: &[(&str, &Evaluation, &Evaluation)]) -> Tab
 
 fn print_table(run: &Run, table: &Table) {
     run.line(&table.title);
-    for row in std::iter::once(&table.columns).chain(&table.rows) {
-        run.line(&row.iter().map(|cell| format!("{cell:>12}")).collect::<String>());
+    let rows = || std::iter::once(&table.columns).chain(&table.rows);
+    let width = |column: usize| rows().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    for row in rows() {
+        let cell = |(column, cell): (usize, &String)| format!("{cell:>width$}  ", width = width(column));
+        run.line(row.iter().enumerate().map(cell).collect::<String>().trim_end());
     }
 }
 

@@ -25,6 +25,7 @@ use pspo::data::{Problem, ProblemSet};
 use pspo::plugin::{self, CheckedVerifier, Kind, Submission, Verdict, VerifierConfig};
 use pspo::trainer::events::Progress;
 use pspo::verify::{ErrorLimit, VerifierPool};
+use pspo_command_verifier as _;
 use pspo_monty_verifier as _;
 use pspo_python_verifier as _;
 use serde::{Deserialize, Serialize};

@@ -6,10 +6,12 @@
 use pspo::plugin::{Kind, cards};
 
 // A crate that nothing here names would be dropped by the linker, its cards with it.
+use pspo_command_verifier as _;
 use pspo_monte_carlo_labeler as _;
 use pspo_monty_verifier as _;
 use pspo_oracle_prm as _;
 use pspo_prior_value_init as _;
+use pspo_python_verifier as _;
 use pspo_statement_splitter as _;
 
 /// The table of a config file that a plugin of this kind is named in.

@@ -3,10 +3,12 @@
 use pspo::plugin::{
     self, Card, Kind, LabelerConfig, PrmConfig, SplitterConfig, ValueInitConfig, VerifierConfig, cards,
 };
+use pspo_command_verifier as _;
 use pspo_monte_carlo_labeler as _;
 use pspo_monty_verifier as _;
 use pspo_oracle_prm as _;
 use pspo_prior_value_init as _;
+use pspo_python_verifier as _;
 use pspo_statement_splitter as _;
 use serde_json::Value;
 

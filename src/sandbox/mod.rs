@@ -17,22 +17,7 @@
 //! used where they can be had, and a config can require them. Time, output and the end are ours: who runs over the
 //! limit by the clock, or writes too much, is killed with all that it started.
 //!
-//! # What it stops
-//!
-//! Reading: other programs' files, our memory, environment and files; home folders; process lists. Writing:
-//! everything but the private `/tmp`, which is gone with the program. Talking: any network, sockets, System V and
-//! POSIX message queues. Staying: daemons, double forks, files, shared memory; whatever is left when the program
-//! ends, or we do, is killed. Taking: memory, processor time, processes, disk and output beyond the limits. Getting
-//! out: new namespaces, mounts, `chroot`, set-user-ID programs, tracing, kernel modules, other architectures' calls.
-//!
-//! # What it does not stop
-//!
-//! - A hole in the kernel: all programs share it with us. Who judges programs of an attacker, rather than of a
-//!   model, puts the whole run into a virtual machine.
-//! - Reading what is in `/usr` and the folders that the config adds: they are the host's, and world-readable.
-//! - Without a control group, memory is limited for each process and not for all of a program's together.
-//! - Telling the time, and how fast the machine is: programs can notice each other's load.
-//! - Computing an answer in any way that the tests cannot tell from a right one.
+#![doc = include_str!("stops.md")]
 
 mod call;
 mod cgroup;

@@ -6,11 +6,15 @@
 
 pub mod answer_match;
 pub mod compare;
+#[cfg(target_os = "linux")]
+pub mod failure;
 pub mod matching;
 mod memo;
 pub mod pool;
 
 pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
+#[cfg(target_os = "linux")]
+pub use failure::{Failure, failure};
 pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, Judged, TooManyErrors, VerifierPool};

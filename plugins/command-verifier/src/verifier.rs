@@ -1,0 +1,149 @@
+//! [`CommandVerifier`].
+
+use std::time::Instant;
+
+use pspo::data::TestCase;
+use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
+use pspo::sandbox::{InnerFile, Program, Sandbox, SandboxConfig};
+use pspo::verify::{Failure, excerpt, failure, matches_output};
+
+use crate::CommandConfig;
+
+/// The largest file that building may bring out.
+const LARGEST_ARTIFACT: u64 = 256 << 20;
+
+/// Judges programs of any language by a command that builds them, where there is one, and a command that runs them,
+/// both in a sandbox.
+///
+/// It runs tests with standard input and expected output ([`TestCase::Stdio`]).
+pub struct CommandVerifier {
+    config: CommandConfig,
+    build: Sandbox,
+    run: Sandbox,
+}
+
+impl CommandVerifier {
+    /// A verifier by `config`.
+    ///
+    /// # Errors
+    /// If a limit is out of its bounds, a command is empty, or a layer of the sandbox is missing.
+    pub fn new(config: CommandConfig) -> Result<Self, VerifyError> {
+        if config.run.is_empty() {
+            return Err(VerifyError::Unsupported(
+                "`run` = []: it must be a program and its arguments".into(),
+            ));
+        }
+        if config.build.is_empty() && !config.artifacts.is_empty() {
+            let what = "`artifacts` without a command to `build` them: either both or neither";
+            return Err(VerifyError::Unsupported(what.into()));
+        }
+        let sandbox = |limits: &pspo::sandbox::Limits| {
+            let (require, readable) = (config.require.clone(), config.readable.clone());
+            Sandbox::new(SandboxConfig { limits: limits.clone(), require, readable }).map_err(failed)
+        };
+        let (build, run) = (sandbox(&config.build_limits)?, sandbox(&config.limits)?);
+        Ok(Self { config, build, run })
+    }
+
+    /// Builds the program: its artifacts, or how that failed.
+    fn artifacts(&self, program: &str) -> Result<Result<Vec<Vec<u8>>, Failure>, VerifyError> {
+        if self.config.build.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        let mut building = command(&self.config.build).file(self.source(program));
+        for artifact in &self.config.artifacts {
+            building = building.brings(artifact, LARGEST_ARTIFACT);
+        }
+        let (event, ended) = self.build.start(&building).and_then(|it| it.wait_to_end()).map_err(failed)?;
+        // Whatever a compiler fails at, it is the program that makes it do so.
+        let failure = failure(event, &ended, self.build.limits(), |_| Outcome::Compile);
+        if let Some((_, what)) = failure {
+            let first = String::from_utf8_lossy(&ended.stderr);
+            let error = first.lines().find(|line| line.contains("error")).map(excerpt);
+            return Ok(Err((Outcome::Compile, error.unwrap_or(what))));
+        }
+        match ended.files.iter().position(Vec::is_empty) {
+            Some(missing) => {
+                let what = format!("building made no `{}`", self.config.artifacts[missing]);
+                Ok(Err((Outcome::Compile, what)))
+            }
+            None => Ok(Ok(ended.files)),
+        }
+    }
+
+    fn source<'a>(&'a self, program: &'a str) -> InnerFile<'a> {
+        InnerFile { name: &self.config.file, contents: program.as_bytes(), executable: false }
+    }
+
+    /// One test: `None` if it passed.
+    fn test(
+        &self,
+        submission: &Submission<'_>,
+        artifacts: &[Vec<u8>],
+        test: &TestCase,
+    ) -> Result<Option<Failure>, VerifyError> {
+        let TestCase::Stdio { stdin, stdout } = test else {
+            let what = format!("a test of this kind: {test:?}; a command can be run on standard input alone");
+            return Err(VerifyError::Unsupported(what));
+        };
+        let mut program =
+            command(&self.config.run).file(self.source(submission.program)).stdin(stdin.as_bytes());
+        for (name, contents) in self.config.artifacts.iter().zip(artifacts) {
+            program = program.file(InnerFile { name, contents, executable: true });
+        }
+        let (event, ended) = self.run.start(&program).and_then(|it| it.wait_to_end()).map_err(failed)?;
+        let memory = |line: &str| if line.contains("bad_alloc") { Outcome::Memory } else { Outcome::Runtime };
+        if let Some(failure) = failure(event, &ended, self.run.limits(), memory) {
+            return Ok(Some(failure));
+        }
+        let Ok(printed) = String::from_utf8(ended.stdout) else {
+            return Ok(Some((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
+        };
+        let right = matches_output(&submission.problem.matching, stdout, &printed)?;
+        let wrong = || (Outcome::Wrong, format!("printed {}, not {}", excerpt(&printed), excerpt(stdout)));
+        Ok((!right).then(wrong))
+    }
+}
+
+/// A command, by a path or by a name that is looked up within the sandbox.
+fn command(words: &[String]) -> Program<'static> {
+    Program::new(&words[0]).args(&words[1..])
+}
+
+/// A failure of the sandbox, which says nothing about the program.
+fn failed(error: impl std::fmt::Display) -> VerifyError {
+    VerifyError::Failed(error.to_string())
+}
+
+impl Verifier for CommandVerifier {
+    fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
+        let Submission { program, tests, problem, .. } = submission;
+        if tests.is_empty() {
+            return Err(VerifyError::NoTests(problem.id.clone()));
+        }
+        let (begin, total) = (Instant::now(), tests.len());
+        let (mut passed, mut first) = (0, None);
+        match self.artifacts(program)? {
+            Err((outcome, what)) => first = Some((outcome, what)),
+            Ok(artifacts) => {
+                for (number, test) in (1..).zip(tests) {
+                    match self.test(&submission, &artifacts, test)? {
+                        None => passed += 1,
+                        Some((outcome, what)) => {
+                            first.get_or_insert((outcome, format!("test {number} of {total}: {what}")));
+                            if !self.config.run_all {
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let (outcome, detail) = first.unwrap_or((Outcome::Pass, String::new()));
+        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    fn about(&self) -> String {
+        self.run.layers().to_string()
+    }
+}
