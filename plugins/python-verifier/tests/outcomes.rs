@@ -159,6 +159,7 @@ try:
 except AttributeError:
     pass
 assert math.isclose(half(3), 1.5)
+assert pair(int, [str]) == ([str], int)
 assert pair(10**30, (1, [2.5, None], b'x')) == ((1, [2.5, None], b'x'), 10**30)
 ";
     let program = "
