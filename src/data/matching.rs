@@ -26,6 +26,9 @@ pub enum Matching {
     /// LiveCodeBench's rule: the same number of lines, each equal but for white space around it, or a sequence
     /// of equal decimal numbers. Values equal as Python's `==` has it, tuples being lists.
     DecimalLines,
+    /// CodeContests' rule: the same words, in capitals or not, where a number with a fraction or an exponent
+    /// matches one that is off by less than 10⁻⁵. Values as in [`Matching::Exact`].
+    LooseWords,
     /// The same words, where a number matches one that is off by at most `absolute`, or by at most `relative`
     /// of the number expected. In values likewise, tuples being lists.
     Numbers {

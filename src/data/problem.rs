@@ -42,7 +42,8 @@ pub enum TestCase {
     },
     /// Call a function of the program; compare what it returns.
     Call {
-        /// The function's name.
+        /// The function's name. Where the program defines no such name but a class `Solution`, as is usual on LeetCode,
+        /// it is a method of that class, called on an instance made for this call.
         function: String,
         /// Positional arguments.
         arguments: Vec<serde_json::Value>,

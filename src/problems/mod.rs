@@ -1,4 +1,6 @@
-//! Generated problems: pseudocode to Python, with output that cannot be taken back.
+//! Problems: benchmarks as published ([`datasets`]), and generated ones.
+//!
+//! The generated problems are pseudocode to Python, with output that cannot be taken back.
 //!
 //! A prompt is a few steps in words, one per line, and a last line `python:`. The response is a Python
 //! program over four integers (`a` to `d`) and two lists (`xs`, `ys`), which the tests set, mostly one
@@ -21,6 +23,7 @@
 //! - [`oracle`] knows of every prefix of a program whether it can still pass.
 //! - [`python`] is the subset of Python that they use: syntax, parser, evaluator.
 
+pub mod datasets;
 #[cfg(test)]
 mod mistakes;
 pub mod oracle;

@@ -12,6 +12,8 @@ use crate::plugin::VerifyError;
 /// - `words`: the same words between white space.
 /// - `decimal_lines`: with white space at the ends of both texts and of each line put aside, as many lines, of
 ///   which each is the same, or the same sequence of decimal numbers (`1.0` is `1`).
+/// - `loose_words`: as many words, of which each is the same up to the case of ASCII letters, or a finite number less
+///   than 10⁻⁵ away. Whole numbers written in digits alone are the same or not.
 /// - `numbers`: as many words, of which each is the same, or a finite number within the tolerance. Infinity is
 ///   itself alone, NaN is nothing.
 ///
@@ -52,6 +54,12 @@ pub fn matches_output(rule: &Matching, expected: &str, printed: &str) -> Result<
                     expected == printed || decimals(expected).is_some_and(|e| decimals(printed) == Some(e))
                 })
         }
+        Matching::LooseWords => words(&|expected, printed| {
+            let number = |word: &str| word.parse::<f64>().ok();
+            expected.eq_ignore_ascii_case(printed)
+                || !(is_whole(expected) && is_whole(printed))
+                    && matches!((number(expected), number(printed)), (Some(e), Some(p)) if (e - p).abs() < 1e-5)
+        }),
         Matching::Numbers { absolute, relative } => words(&|expected, printed| {
             let number = |word: &str| word.parse::<f64>().ok();
             expected == printed
@@ -63,7 +71,7 @@ pub fn matches_output(rule: &Matching, expected: &str, printed: &str) -> Result<
 
 /// Whether `got` is the value that was `expected`, by `rule`.
 ///
-/// By `exact` and `words`, [`same_value`]. By `decimal_lines`, numbers are equal as numbers, and `true` and `false`
+/// By `exact`, `words` and `loose_words`, [`same_value`]. By `decimal_lines`, numbers are equal as numbers, and `true` and `false`
 /// are 1 and 0, as in Python. By `numbers`, numbers are within the tolerance. (That tuples count as lists by
 /// the last two is for who reads the program's value.)
 ///
@@ -71,7 +79,7 @@ pub fn matches_output(rule: &Matching, expected: &str, printed: &str) -> Result<
 /// [`VerifyError::Unsupported`] for [`Matching::Checker`], whose program is to be run.
 pub fn matches_value(rule: &Matching, expected: &Value, got: &Value) -> Result<bool, VerifyError> {
     Ok(match rule {
-        Matching::Exact | Matching::Words => same_value(expected, got),
+        Matching::Exact | Matching::Words | Matching::LooseWords => same_value(expected, got),
         Matching::DecimalLines => same_shape(expected, got, &|expected, got| {
             let exact = |value: &Value| match value {
                 Value::Bool(truth) => Some(Number::from(u8::from(*truth))),
@@ -94,6 +102,13 @@ pub fn matches_value(rule: &Matching, expected: &Value, got: &Value) -> Result<b
         }
         Matching::Checker { .. } => return Err(no_checker()),
     })
+}
+
+/// Whether a word is an integer without a leading zero: two such words are the same number only if they are the same.
+fn is_whole(word: &str) -> bool {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let leading = digits.starts_with('0') && digits.len() > 1 || word == "-0";
+    !digits.is_empty() && !leading && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn no_checker() -> VerifyError {
@@ -180,6 +195,12 @@ mod tests {
             (&Matching::DecimalLines, "nan", "nan", true),
             (&Matching::DecimalLines, "1", "nan", false),
             (&Matching::DecimalLines, "1e99999999999999999999", "1", false),
+            (&Matching::LooseWords, "Yes\n0.5 07", "YES 0.500009 7", true),
+            (&Matching::LooseWords, "2 9007199254740992", "2.0 9007199254740992", true),
+            (&Matching::LooseWords, "0.5", "0.50002", false),
+            (&Matching::LooseWords, "9007199254740992", "9007199254740993", false),
+            (&Matching::LooseWords, "1", "nan", false),
+            (&Matching::LooseWords, "inf", "1e308", false),
             (&numbers, "1000 x", "1000.9 x", true),
             (&numbers, "1000 x", "1001.1 x", false),
             (&numbers, "0", "0.0000009", true),

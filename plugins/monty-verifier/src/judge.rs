@@ -94,6 +94,10 @@ fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase, matching:
             Ok((!matches_output(matching, stdout, &finished.printed)?).then(|| (Outcome::Wrong, wrong())))
         }
         TestCase::Call { function, arguments, expected } => {
+            if facts.classes.contains("Solution") {
+                let what = format!("`{function}`, which may be a method of the class `Solution`");
+                return Err(VerifyError::Unsupported(what));
+            }
             let names: Vec<_> = (0..arguments.len()).map(|index| format!("__argument_{index}")).collect();
             let epilogue = format!("{}({})", python_name(function)?, names.join(", "));
             let finished = match program.run(facts, names, arguments, &epilogue)? {

@@ -107,7 +107,7 @@ pub(crate) fn shown(data: &Value) -> String {
                 let pairs = inner.as_array().map(|pairs| pairs.iter().map(pair).collect::<Vec<_>>());
                 format!("{{{}}}", pairs.unwrap_or_default().join(", "))
             }
-            Some(("int" | "float", Value::String(text))) => text.clone(),
+            Some(("int" | "float" | "type", Value::String(text))) => text.clone(),
             Some(("object", inner)) => {
                 let name = inner.get(1).and_then(Value::as_str).unwrap_or("?");
                 format!("an object of type {name}")

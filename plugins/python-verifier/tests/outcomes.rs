@@ -159,6 +159,7 @@ try:
 except AttributeError:
     pass
 assert math.isclose(half(3), 1.5)
+assert pair(int, [str]) == ([str], int)
 assert pair(10**30, (1, [2.5, None], b'x')) == ((1, [2.5, None], b'x'), 10**30)
 ";
     let program = "
@@ -180,6 +181,29 @@ def pair(a, b):
 ";
     let verdict = judge(&problem(json!([{"kind": "assert", "code": code}])), program);
     assert_eq!(verdict.outcome, Outcome::Pass, "{verdict:?}");
+}
+
+#[test]
+fn a_method_of_the_class_solution_is_called_where_there_is_no_such_function() {
+    for (program, detail) in [
+        (
+            "class Solution:\n    n = 0\n    def add(self, a, b):\n        self.n += 1\n        return a + b * self.n",
+            "",
+        ),
+        ("class Solution:\n    @staticmethod\n    def add(a, b):\n        return a + b", ""),
+        ("class Solution:\n    def add(self, a, b):\n        return 0\ndef add(a, b):\n    return a + b", ""),
+        (
+            "class Solution:\n    def sub(self, a, b):\n        return 3",
+            "test 1 of 3: it does not define `add`",
+        ),
+        ("class Other:\n    def add(self, a, b):\n        return 3", "test 1 of 3: it does not define `add`"),
+        (
+            "class Solution:\n    def __init__(self):\n        1 / 0\n    add = 3",
+            "test 1 of 3: ZeroDivisionError: division by zero",
+        ),
+    ] {
+        assert_eq!(judge(&add(), program).detail, detail, "{program}");
+    }
 }
 
 #[test]

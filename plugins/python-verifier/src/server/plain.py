@@ -37,6 +37,10 @@ DEEPEST = 40
 LARGEST_MESSAGE = 16 << 20
 
 
+# Types that a test may name, as in `f(values, int)`.
+TYPES = {t.__name__: t for t in (bool, bytes, complex, dict, float, frozenset, int, list, object, set, str, tuple)}
+
+
 class Plain:
     """Encodes values; what is not plain stays here, under a number."""
 
@@ -78,6 +82,8 @@ class Plain:
             return {"deque": [self.encode(item, depth + 1) for item in value]}
         if kind is collections.Counter or kind is collections.OrderedDict or kind is collections.defaultdict:
             return {kind.__name__: self.pairs(value, depth)}
+        if kind is type and any(value is known for known in TYPES.values()):
+            return {"type": value.__name__}
         if kind is type(sys):
             return {"module": str(getattr(value, "__name__", ""))}
         return self.keep(value)
@@ -110,6 +116,8 @@ def decode(data, remote):
         return bytes.fromhex(inner).decode("utf-8", "surrogatepass")
     if tag == "module":
         return Module(inner)
+    if tag == "type":
+        return TYPES[inner]
     if tag == "complex":
         return complex(*(decode(part, remote) for part in inner))
     if tag == "range":
