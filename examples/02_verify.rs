@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Candidates judged between two writes of verdicts, for each job.
-const BATCH: usize = 32;
+const BATCH: usize = 128;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 
-/// Calls that one list may hold: their results have a place on the child's stack.
-const MOST_CALLS: usize = 256;
+/// Calls that one list may hold: their results have a place on the child's stack. Who makes lists by what a user
+/// says (paths, files) bounds that first.
+const MOST_CALLS: usize = 1024;
 
 /// An argument of a [`Call`].
 #[derive(Clone, Debug)]

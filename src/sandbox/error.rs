@@ -49,8 +49,18 @@ pub enum SandboxError {
         /// What the limit allows.
         most: u64,
     },
-    /// More files are to be brought out than can be.
-    #[error("{files} files are to be brought out, where at most {most} can be")]
+    /// More folders and files of the host are to be readable than can be.
+    #[error(
+        "{paths} folders and files are to be readable, where at most {most} can be: name a folder that holds them"
+    )]
+    TooManyPaths {
+        /// How many, those of the system included.
+        paths: usize,
+        /// How many can be.
+        most: usize,
+    },
+    /// More files are to be laid out or brought out than can be.
+    #[error("{files} files are to be laid out or brought out, where at most {most} can be")]
     TooManyFiles {
         /// How many.
         files: usize,

@@ -17,6 +17,9 @@ use super::running::{Life, Running};
 use super::spawn::{self, MOST_KEPT, Record, Stages, Started, Told};
 use super::{Sandbox, SandboxError};
 
+/// Files that a program may find in its folder.
+const MOST_FILES: usize = 64;
+
 /// A file of the program's private folder.
 #[derive(Clone, Debug)]
 pub struct InnerFile<'a> {
@@ -66,7 +69,7 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// A file that it finds in its folder.
+    /// A file that it finds in its folder. At most 64.
     pub fn file(mut self, file: InnerFile<'a>) -> Self {
         self.files.push(file);
         self
@@ -111,6 +114,9 @@ impl Sandbox {
         let bytes: u64 = program.files.iter().map(|file| file.contents.len() as u64).sum();
         if bytes > self.config.limits.disk_bytes {
             return Err(SandboxError::FilesTooLarge { bytes, most: self.config.limits.disk_bytes });
+        }
+        if program.files.len() > MOST_FILES {
+            return Err(SandboxError::TooManyFiles { files: program.files.len(), most: MOST_FILES });
         }
         let mut room = Calls::default();
         spawn::die_with_parent(&mut room);

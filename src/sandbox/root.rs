@@ -32,6 +32,9 @@ const SYSTEM: &[&str] = &[
 /// Devices that hold and tell nothing.
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
+/// Folders, files and links of the new root, at most: each takes up to six system calls.
+const MOST_PATHS: usize = 128;
+
 /// Where the new root is put together; its contents on the host are hidden meanwhile, for this process alone.
 const STAGES: &[&str] = &["/tmp", "/mnt", "/var", "/usr"];
 
@@ -86,6 +89,10 @@ pub(super) fn enter(calls: &mut Calls, extra: &[PathBuf], disk_bytes: u64) -> Re
     let mut contents = Contents::default();
     for path in SYSTEM.iter().map(Path::new).chain(extra.iter().map(PathBuf::as_path)) {
         contents.add(path);
+    }
+    let paths = contents.binds.len() + contents.folders.len() + contents.links.len();
+    if paths > MOST_PATHS {
+        return Err(SandboxError::TooManyPaths { paths, most: MOST_PATHS });
     }
     let stage = STAGES.iter().find(|stage| Path::new(stage).is_dir()).ok_or(SandboxError::NoStage)?;
     let staged = |path: &Path| text(&Path::new(stage).join(path.strip_prefix("/").unwrap_or(path)));

@@ -41,6 +41,13 @@ fn what_is_missing_is_an_error_that_names_it() {
     assert!(error.to_string().starts_with("cannot start \"/no/such/program\""), "{error}");
     let readable = vec!["/no/such/folder".into()];
     assert!(Sandbox::new(SandboxConfig { readable, ..SandboxConfig::default() }).is_ok());
+    let folders = tempfile::tempdir().unwrap();
+    let readable = (0..200).map(|name| folders.path().join(name.to_string())).collect::<Vec<_>>();
+    for folder in &readable {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let error = Sandbox::new(SandboxConfig { readable, ..SandboxConfig::default() }).err().unwrap();
+    assert!(error.to_string().contains("where at most 128 can be"), "{error}");
     let limits = Limits { open_files: 0, ..Limits::default() };
     let error = Sandbox::new(SandboxConfig { limits, ..SandboxConfig::default() }).err().unwrap();
     assert_eq!(error.to_string(), "the limit `open_files` = 0: it must be from 16 to 65536");

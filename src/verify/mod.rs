@@ -8,6 +8,7 @@ pub mod answer_match;
 pub mod compare;
 #[cfg(target_os = "linux")]
 pub mod failure;
+pub mod fenced;
 pub mod matching;
 mod memo;
 pub mod pool;
@@ -16,5 +17,6 @@ pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
 #[cfg(target_os = "linux")]
 pub use failure::{Failure, failure};
+pub use fenced::{Fenced, FencedConfig, last_block};
 pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, Judged, TooManyErrors, VerifierPool};
