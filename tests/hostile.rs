@@ -64,6 +64,9 @@ fn problem(sort: &str) -> Problem {
         "assert_float" => {
             assert("assert abs(solve(1, 2) - 0.5) < 1e-6 and all([abs(0.5 - solve(1, 2)) < 1e-6])")
         }
+        "assert_map" => assert(
+            "for got, want in zip(map(solve, [1, 20], [2, 5]), [3, 25]):\n    assert got == want\nassert all(map(lambda a: solve(a, 2) == a + 2, [1, 2]))",
+        ),
         "assert_isclose" => assert("import math\nassert math.isclose(solve(1, 2), 3)"),
         "assert_unittest" => assert(
             "import unittest\nclass T(unittest.TestCase):\n    def runTest(self): pass\nT().assertEqual(solve(1, 2), 3)",

@@ -1,7 +1,7 @@
 //! Control groups: memory and number of a program's processes together, where we may make groups.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::confine::OWN_TASKS;
 use super::{Limits, SandboxError};
 
-/// Memory of the sandbox's own processes, and of a fork server.
-const OWN_BYTES: u64 = 128 << 20;
+/// Memory of the sandbox's own processes.
+const OWN_BYTES: u64 = 64 << 20;
 
 /// Where groups can be made.
 #[derive(Debug)]
@@ -61,7 +61,8 @@ impl Cgroups {
         let name = format!("pspo-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let mut cgroup = Cgroup { folders: vec![], joins: vec![], events: None };
         let memory = limits.memory_bytes.saturating_add(limits.disk_bytes).saturating_add(OWN_BYTES);
-        let tasks = u64::from(limits.processes) + OWN_TASKS;
+        // The limit of each user's processes, which the program notices, comes first.
+        let tasks = u64::from(limits.processes) + 2 * OWN_TASKS;
         let files = [
             (&self.memory, "memory.limit_in_bytes", "memory.max", memory),
             (&self.pids, "pids.max", "pids.max", tasks),
@@ -110,8 +111,8 @@ pub(super) struct Cgroup {
 
 impl Cgroup {
     /// What a process writes "0" to, to join.
-    pub fn joins(&self) -> Vec<RawFd> {
-        self.joins.iter().map(AsRawFd::as_raw_fd).collect()
+    pub fn joins(&self) -> Vec<BorrowedFd<'_>> {
+        self.joins.iter().map(AsFd::as_fd).collect()
     }
 
     /// Processes that the kernel killed because the group held too much memory.

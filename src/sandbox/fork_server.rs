@@ -3,6 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_timeout;
@@ -14,6 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use serde_json::json;
 
 use super::call::Calls;
+use super::cgroup::Cgroup;
 use super::program::{Program, Watched, memory_file};
 use super::running::{Life, Running};
 use super::seccomp::{self, Filters};
@@ -32,6 +34,15 @@ const MOST_BYTES: usize = 4096;
 /// File descriptors that go with a message, at most.
 const MOST_FDS: usize = 8;
 
+/// Whose memory and processes count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// A program's, under its limits, where control groups can be made.
+    Program,
+    /// The server's own, without a common limit: for what is trusted.
+    Servers,
+}
+
 /// A process within the sandbox that forks programs on demand, each in namespaces and with a `/tmp` of its own.
 ///
 /// # Protocol
@@ -40,10 +51,11 @@ const MOST_FDS: usize = 8;
 ///    when all that it needs is imported, and answers `R`. Each call is `[what, number, arguments, optional]`; an
 ///    argument is a number, `{"result": place}`, `{"bytes": hex, "patches": [[offset, place]]}` or
 ///    `{"program": hex}`.
-/// 2. For a message of one letter, which says what kind of program, with file descriptors it clones itself into new
-///    process, mount and IPC namespaces, in which the clone is process 1. The clone makes the calls of `room`, takes
-///    the first three descriptors for standard input, output and error, makes the calls of `confine`, limits its own
-///    processor time, and runs, with the descriptors after the fourth.
+/// 2. For a message of a letter, which says what kind of program, and a byte, which says how many control groups, with
+///    file descriptors it clones itself into new process, mount and IPC namespaces, in which the clone is process 1.
+///    The clone writes `0` to the descriptors of control groups, which are those after the fourth, makes the calls of
+///    `room`, takes the first three descriptors for standard input, output and error, makes the calls of `confine`,
+///    limits its own processor time, and runs, with the descriptors that are left.
 /// 3. It answers `K` with a pidfd of the clone, or `E` and a text.
 /// 4. When the clone ends it writes to the fourth descriptor what [`Running`] reads, and closes it: five 64-bit
 ///    integers, 1, the wait status, 0, microseconds of processor time, and KiB of memory.
@@ -52,6 +64,9 @@ const MOST_FDS: usize = 8;
 pub struct ForkServer {
     socket: OwnedFd,
     sandbox: Sandbox,
+    /// What its programs share, one after the other; the server is not in it, so that a program that runs out of
+    /// memory takes nobody with it.
+    cgroup: Option<Arc<Cgroup>>,
     /// Ends the server when dropped.
     server: Running,
 }
@@ -80,8 +95,9 @@ impl ForkServer {
         let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let watched = Watched { stdout, stderr, brought: vec![] };
-        let server = sandbox.supervised(program, [inner, stdout_end, stderr_end], watched, stages)?;
-        let this = Self { socket, sandbox: sandbox.clone(), server };
+        let server = sandbox.supervised(program, [inner, stdout_end, stderr_end], watched, stages, None)?;
+        let cgroup = sandbox.cgroup()?.map(Arc::new);
+        let this = Self { socket, sandbox: sandbox.clone(), cgroup, server };
 
         let mut room = Calls::default();
         root::private_folder(&mut room, sandbox.limits().disk_bytes);
@@ -113,6 +129,7 @@ impl ForkServer {
     pub fn fork(
         &mut self,
         kind: u8,
+        group: Group,
         stdin: &[u8],
         extra: &[BorrowedFd<'_>],
     ) -> Result<Running, SandboxError> {
@@ -121,13 +138,17 @@ impl ForkServer {
         let (status, status_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let stdin = memory_file(stdin)?;
         let mut fds = vec![stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd(), status_end.as_fd()];
+        let cgroup = self.cgroup.as_ref().filter(|_| group == Group::Program);
+        let joins = cgroup.map_or_else(Vec::new, |cgroup| cgroup.joins());
+        fds.extend(&joins);
         fds.extend(extra);
-        self.send(&[kind], &fds)?;
+        let joins = u8::try_from(joins.len()).expect("a group has at most two controllers");
+        self.send(&[kind, joins], &fds)?;
         match self.receive()? {
             (answer, Some(pidfd)) if answer == b"K" => {
                 let limits = self.sandbox.limits().clone();
                 let running = Running::new(Life::Forked(pidfd), [stdout, stderr, status], limits)?;
-                Ok(running.within(self.server.cgroup()))
+                Ok(running.within(cgroup.cloned()))
             }
             (answer, _) => Err(SandboxError::ForkServer(String::from_utf8_lossy(&answer).into_owned())),
         }

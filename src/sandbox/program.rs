@@ -163,19 +163,26 @@ impl Sandbox {
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let streams = [memory_file(program.stdin)?, stdout_end, stderr_end];
         let watched = Watched { stdout, stderr, brought };
-        self.supervised(program, streams, watched, stages)
+        self.supervised(program, streams, watched, stages, self.cgroup()?)
     }
 
-    /// Starts a process by `stages`.
+    /// A control group with a program's limits, where there are any.
+    pub(super) fn cgroup(&self) -> Result<Option<Cgroup>, SandboxError> {
+        self.cgroups.as_ref().map(|cgroups| cgroups.make(&self.config.limits)).transpose()
+    }
+
+    /// Starts a process by `stages`, in `cgroup`.
     pub(super) fn supervised(
         &self,
         program: &Program<'_>,
         streams: [OwnedFd; 3],
         watched: Watched,
         mut stages: Stages,
+        cgroup: Option<Cgroup>,
     ) -> Result<Running, SandboxError> {
-        let cgroup = self.cgroups.as_ref().map(|cgroups| cgroups.make(&self.config.limits)).transpose()?;
-        stages.joins = cgroup.as_ref().map_or_else(Vec::new, Cgroup::joins);
+        stages.joins = cgroup
+            .as_ref()
+            .map_or_else(Vec::new, |cgroup| cgroup.joins().iter().map(AsRawFd::as_raw_fd).collect());
         let stages = Arc::new(stages);
         let mut command = command(program);
         let started = spawn::start(&mut command, streams, &stages);

@@ -140,11 +140,6 @@ impl Running {
         self
     }
 
-    /// The control group that it is in.
-    pub(super) fn cgroup(&self) -> Option<Arc<Cgroup>> {
-        self.cgroup.clone()
-    }
-
     /// With files in memory, into which the keeper brings what the program makes.
     pub(super) fn bringing(mut self, brought: Vec<OwnedFd>) -> Self {
         self.brought = brought;
@@ -223,13 +218,6 @@ impl Running {
     pub fn wait_to_end(mut self) -> Result<(Event, Ended), SandboxError> {
         let event = self.wait(Watch::Nothing, self.started + self.limits.wall())?;
         Ok((event, self.end()?))
-    }
-
-    /// Forgets what it has written so far: for a process that does one job after the other, each of which may
-    /// write as much as the limit says.
-    pub fn forget_output(&mut self) {
-        self.read_output();
-        self.output = Output::default();
     }
 
     /// Kills the program, if it has not ended, with all that it started, and returns what is left.

@@ -172,6 +172,8 @@ fn programs() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     for &call in OF_THE_CALLER {
         refused.insert(call, vec![condition(0, SeccompCmpOp::Ne, 0)?]);
     }
+    let unix = u64::from(libc::AF_UNIX.cast_unsigned());
+    refused.insert(libc::SYS_socketpair, vec![condition(0, SeccompCmpOp::Ne, unix)?]);
     refused.insert(libc::SYS_setpriority, vec![condition(1, SeccompCmpOp::Ne, 0)?]);
     let namespaces = (0..64).map(|bit| 1 << bit).filter(|flag| NEW_NAMESPACES & flag != 0);
     let makes_one = namespaces.map(|flag| condition(0, SeccompCmpOp::MaskedEq(flag), flag));

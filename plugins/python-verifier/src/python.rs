@@ -24,7 +24,7 @@ impl Python {
     pub fn ask(python: &Path) -> Result<Self, VerifyError> {
         let failed = |why: String| VerifyError::Failed(format!("the interpreter {python:?}: {why}"));
         let mut command = Command::new(python);
-        command.args(["-s", "-B", "-c", ASK]).current_dir("/").stdin(Stdio::null());
+        command.args(["-I", "-B", "-c", ASK]).current_dir("/").stdin(Stdio::null());
         let asked = command.output().map_err(|error| failed(error.to_string()))?;
         if !asked.status.success() {
             return Err(failed(String::from_utf8_lossy(&asked.stderr).trim().to_owned()));

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use pspo::plugin::VerifyError;
-use pspo::sandbox::{ForkServer, Program, Running, Sandbox, SandboxConfig};
+use pspo::sandbox::{ForkServer, Group, Program, Running, Sandbox, SandboxConfig};
 
 use crate::channel::Channel;
 
@@ -28,7 +28,7 @@ const START: &str = "import builtins, sys; exec(compile(sys.argv.pop(), 'server.
 pub(crate) struct Servers {
     python: Python,
     sandbox: Sandbox,
-    idle: Mutex<Vec<Helper>>,
+    idle: Mutex<Vec<ForkServer>>,
 }
 
 impl Servers {
@@ -55,20 +55,19 @@ impl Servers {
     /// Uses a server. One that failed is not used again.
     pub fn with<T>(
         &self,
-        use_it: impl FnOnce(&mut Helper) -> Result<T, VerifyError>,
+        use_it: impl FnOnce(&mut ForkServer) -> Result<T, VerifyError>,
     ) -> Result<T, VerifyError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut helper = match idle {
-            Some(helper) => helper,
+        let mut server = match idle {
+            Some(server) => server,
             None => {
                 let program = Program::new(&self.python.executable).args(["-s", "-B", "-c", START, SERVER]);
                 // The same program is to run the same way again.
-                let server = ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0"));
-                Helper { server: server.map_err(failed)?, judge: None }
+                ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0")).map_err(failed)?
             }
         };
-        let used = use_it(&mut helper)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(helper);
+        let used = use_it(&mut server)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(server);
         Ok(used)
     }
 }
@@ -77,34 +76,17 @@ impl Servers {
 pub(crate) const CANDIDATE: u8 = b'C';
 const JUDGE: u8 = b'J';
 
-/// A server, and a process of it that runs test code and checkers, one after the other.
-pub(crate) struct Helper {
-    pub server: ForkServer,
-    judge: Option<Judge>,
-}
-
-/// A trusted process. It is forked once, as it only ever runs the problems' own code.
+/// A process that is trusted: it runs the problem's own code, for one program.
 pub(crate) struct Judge {
     pub running: Running,
     pub channel: Channel,
 }
 
-impl Helper {
-    /// Takes the judge, or starts one.
-    pub fn judge(&mut self) -> Result<Judge, VerifyError> {
-        if let Some(judge) = self.judge.take() {
-            return Ok(judge);
-        }
-        let (channel, inner) = Channel::new()?;
-        let running = self.server.fork(JUDGE, b"", &[inner.as_fd()]).map_err(failed)?;
-        Ok(Judge { running, channel })
-    }
-
-    /// Keeps a judge, which has nothing to do, for the next program.
-    pub fn give_back(&mut self, mut judge: Judge) {
-        judge.running.forget_output();
-        self.judge = Some(judge);
-    }
+/// Forks a judge. Before the program that it is for, which could leave no room for one.
+pub(crate) fn judge(server: &mut ForkServer) -> Result<Judge, VerifyError> {
+    let (channel, inner) = Channel::new()?;
+    let running = server.fork(JUDGE, Group::Servers, b"", &[inner.as_fd()]).map_err(failed)?;
+    Ok(Judge { running, channel })
 }
 
 /// A failure of the sandbox, which says nothing about the program.

@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, VerifyError};
-use pspo::sandbox::{Event, Limits, Running, Watch};
+use pspo::sandbox::{Event, ForkServer, Group, Limits, Running, Watch};
 use pspo::verify::{excerpt, matches_output};
 use serde_json::{Value, json};
 
 use crate::channel::{self, Channel, Incoming};
 use crate::outcome::{Failure, failure, raised};
 use crate::plain;
-use crate::servers::{CANDIDATE, Helper, failed};
+use crate::servers::{CANDIDATE, failed, judge};
 
 /// What one test came to.
 pub(crate) type TestResult = Result<(), Failure>;
 
 /// A program that is being judged.
 pub(crate) struct Session<'a> {
-    pub helper: &'a mut Helper,
+    pub server: &'a mut ForkServer,
     pub program: &'a str,
     pub matching: &'a Matching,
     pub limits: &'a Limits,
@@ -34,7 +34,7 @@ struct Loaded {
     running: Running,
     channel: Channel,
     /// The names that it defines.
-    names: Value,
+    names: Vec<String>,
 }
 
 impl Session<'_> {
@@ -49,8 +49,10 @@ impl Session<'_> {
             other => return Err(VerifyError::Unsupported(format!("a run for {other:?}"))),
         };
         let (mut channel, inner) = Channel::new()?;
-        let mut running =
-            self.helper.server.fork(CANDIDATE, stdin.as_bytes(), &[inner.as_fd()]).map_err(failed)?;
+        let mut running = self
+            .server
+            .fork(CANDIDATE, Group::Program, stdin.as_bytes(), &[inner.as_fd()])
+            .map_err(failed)?;
         drop(inner);
         channel.send(&self.job("run", variables, 1));
         let mut begun = false;
@@ -150,6 +152,7 @@ impl Session<'_> {
     /// [`Session::calls`], not all need have been run.
     pub fn asserts(&mut self, tests: &[TestCase]) -> Result<Vec<TestResult>, VerifyError> {
         let (peer, judges_peer) = channel::pair().map_err(failed)?;
+        let mut judge = judge(self.server)?;
         let loaded = self.load(tests.len(), &[peer.as_fd()])?;
         drop(peer);
         let Loaded { running: mut candidate, channel: mut claims, names } = match loaded {
@@ -159,13 +162,16 @@ impl Session<'_> {
         let codes: Vec<_> = tests
             .iter()
             .filter_map(|test| match test {
-                TestCase::Assert { code, calls } => Some(json!([code, calls])),
+                TestCase::Assert { code, calls } => Some((code, calls)),
                 _ => None,
             })
             .collect();
+        // Those that the tests can mean; a program may define any number, of any length.
+        let meant = |name: &String| {
+            codes.iter().any(|(code, calls)| calls.contains(name) || code.contains(name.as_str()))
+        };
+        let names: Vec<_> = names.iter().filter(|name| meant(name)).collect();
         let job = json!({"role": "tests", "tests": codes, "names": names, "run_all": self.run_all});
-        // Given back when it has done its job; a judge that did not is killed.
-        let mut judge = self.helper.judge()?;
         judge.channel.send_with(&job, Some(judges_peer.as_fd()))?;
         drop(judges_peer);
 
@@ -210,7 +216,6 @@ impl Session<'_> {
             results.push(judged(&message)?);
             until = Instant::now() + self.limits.wall();
         }
-        self.helper.give_back(judge);
         if gone {
             results.push(Err(self.conclude(candidate, Event::Ended, until)?));
             return Ok(results);
@@ -231,7 +236,7 @@ impl Session<'_> {
     ) -> Result<Result<Loaded, Failure>, VerifyError> {
         let (mut channel, inner) = Channel::new()?;
         let fds = [&[inner.as_fd()], peers].concat();
-        let mut running = self.helper.server.fork(CANDIDATE, b"", &fds).map_err(failed)?;
+        let mut running = self.server.fork(CANDIDATE, Group::Program, b"", &fds).map_err(failed)?;
         drop(inner);
         channel.send(&self.job("serve", Vec::new(), tests));
         let until = running.started() + self.limits.wall();
@@ -251,9 +256,11 @@ impl Session<'_> {
                 begun = true;
             } else if let (false, Some(line)) = (begun, text("compile")) {
                 return Ok(Err((Outcome::Compile, line.to_owned())));
-            } else if let (true, Some(names)) = (begun, message.get("ready").filter(|names| names.is_array()))
-            {
-                let names = names.clone();
+            } else if let (true, Some(names)) = (begun, message.get("ready").and_then(Value::as_array)) {
+                let Some(names) = names.iter().map(Value::as_str).collect::<Option<Vec<_>>>() else {
+                    return Ok(Err(tampered()));
+                };
+                let names = names.into_iter().map(str::to_owned).collect();
                 return Ok(Ok(Loaded { running, channel, names }));
             } else if let (true, Some(line)) = (begun, text("raised")) {
                 return Ok(Err((raised(line), line.to_owned())));
@@ -274,7 +281,7 @@ impl Session<'_> {
         expected: &str,
         printed: &str,
     ) -> Result<TestResult, VerifyError> {
-        let mut judge = self.helper.judge()?;
+        let mut judge = judge(self.server)?;
         let job = json!({"role": "check", "code": code, "runs": [[stdin, expected, printed]]});
         judge.channel.send_with(&job, None)?;
         let until = Instant::now() + self.limits.wall();
@@ -283,15 +290,10 @@ impl Session<'_> {
             match self.answer(&mut judge.running, &mut judge.channel, until)? {
                 Answer::Message(message) if message.get("done").is_some() => break,
                 Answer::Message(message) => result = Some(judged(&message)?),
-                _ => {
-                    let ended = judge.running.end().map_err(failed)?;
-                    let why =
-                        failure(Event::Ended, &ended, self.limits).map_or(String::new(), |(_, what)| what);
-                    return Err(VerifyError::Failed(format!("the problem's checker failed: {why}")));
-                }
+                // It is the program's output that it does not come to an end with.
+                _ => return Ok(Err((Outcome::Wrong, "the checker does not come to an end with it".into()))),
             }
         }
-        self.helper.give_back(judge);
         result.ok_or_else(|| VerifyError::Failed("the problem's checker said nothing".into()))
     }
 

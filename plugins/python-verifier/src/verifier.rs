@@ -67,10 +67,10 @@ impl Verifier for PythonVerifier {
         }
         let begin = Instant::now();
         let kinds = tests.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
-        let results = self.servers.with(|helper| {
+        let results = self.servers.with(|server| {
             let run_all = self.config.run_all;
             let mut session = Session {
-                helper,
+                server,
                 program,
                 matching: &problem.matching,
                 limits: &self.config.limits,

@@ -207,12 +207,40 @@ fn a_method_of_the_class_solution_is_called_where_there_is_no_such_function() {
 }
 
 #[test]
+fn a_program_does_not_define_what_its_test_means() {
+    let verifier = verifier(PythonConfig::default());
+    let judge = |code: &str, program: &str| {
+        let problem = problem(json!([{"kind": "assert", "code": code, "calls": ["solve"]}]));
+        verifier.verify(Submission::rewarded(&problem, program))
+    };
+    // `inf` is neither the test's nor a builtin: the test is at fault, whatever the program says.
+    let judged = judge("assert solve(1) == inf", "inf = 0\ndef solve(x): return 0");
+    assert!(judged.unwrap_err().to_string().contains("the test uses `inf`"));
+    let cheat = "class math:\n    isclose = lambda a, b: True\ndef solve(x): return 0";
+    assert_eq!(judge("assert math.isclose(solve(1), 4.0)", cheat).unwrap().outcome, Outcome::Wrong);
+    // What one test changes in the process that it runs in is not there for the next.
+    let sets = "import decimal\ndecimal.getcontext().prec = 2\nassert solve(1) == 1";
+    assert!(judge(sets, "def solve(x): return x").unwrap().passes());
+    let needs = "import decimal\nassert str(decimal.Decimal(1) / 3) == solve(1)";
+    assert!(judge(needs, "def solve(x): return '0.' + '3' * 28").unwrap().passes());
+    // All attributes are the program's.
+    let account = "class A:\n    def __init__(self, n): self.number = n\n    def outward(self): return 5\ndef solve(n): return A(n)";
+    assert!(judge("a = solve(7)\nassert a.number == 7 and a.outward() == 5", account).unwrap().passes());
+}
+
+#[test]
 fn a_checker_of_the_problems_decides() {
     let mut problem = echo();
     let code = "def check(stdin, expected, printed):\n    return sorted(printed.split()) == sorted(expected.split())";
     problem.matching = pspo::data::Matching::Checker { code: code.into() };
     assert!(judge(&problem, "import sys\nprint(*sys.stdin.read().split()[::-1])").passes());
     assert_eq!(judge(&problem, "print(1)").detail, "test 1 of 2: the checker says no");
+    let code = "def check(stdin, expected, printed):\n    return len(range(int(printed))) > 0 and len(list(range(int(printed)))) > 0";
+    problem.matching = pspo::data::Matching::Checker { code: code.into() };
+    assert_eq!(judge(&problem, "print(1)").outcome, Outcome::Pass);
+    assert!(judge(&problem, "print('x')").detail.contains("the checker cannot read it: ValueError"));
+    assert_eq!(judge(&problem, "print('\\x01' * 4000000)").outcome, Outcome::Wrong);
+    assert_eq!(judge(&problem, "print(10**10)").outcome, Outcome::Wrong);
     problem.matching = pspo::data::Matching::Checker { code: "def check(*_): return 1".into() };
     let verdict = verifier(PythonConfig::default()).verify(Submission::rewarded(&problem, "print(1)"));
     assert!(verdict.unwrap_err().to_string().contains("neither True nor False"));

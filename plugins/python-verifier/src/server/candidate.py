@@ -37,7 +37,7 @@ def last_line(error):
         line = traceback.format_exception_only(type(error), error)[-1].strip()
     except BaseException:
         line = type(error).__name__
-    return line[:300]
+    return sayable(line)
 
 
 def run(code, names):

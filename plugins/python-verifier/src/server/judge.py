@@ -46,13 +46,13 @@ class Program:
             if type(answer) is not dict or answer.pop("id", None) != self.requests:
                 raise Tampered
             if "missing" in answer:
-                raise NameError("name %r is not defined" % answer["missing"])
+                raise NameError("name %r is not defined" % sayable(str(answer["missing"])))
             if "raised" in answer:
                 bases, text = answer["raised"]
-                raise self.exception([str(base) for base in bases], str(text))
+                raise self.exception([str(base) for base in bases[:50]], sayable(str(text)))
             arguments = answer.get("arguments")
             return self.value(answer["value"]), arguments and [self.value(argument) for argument in arguments]
-        except (KeyError, TypeError, ValueError, RecursionError, MemoryError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             if getattr(error, "of_the_program", False):
                 raise
             raise Tampered from None
@@ -61,16 +61,18 @@ class Program:
         return decode(data, lambda number, name: Remote(self, int(number), str(name)))
 
     def exception(self, bases, text):
+        error = None
         for name in bases:
             kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not AssertionError:
+            if kind in (AssertionError, StopIteration, StopAsyncIteration):
+                break  # what would fail the test, or end its loops, as if the test had raised it
+            if isinstance(kind, type) and issubclass(kind, Exception):
                 try:
                     error = kind(text)
                 except Exception:
-                    error = Raised(text)
+                    pass
                 break
-        else:
-            error = Raised(text)
+        error = error or Raised(text)
         error.of_the_program = True
         error.text = text
         return error
@@ -78,77 +80,78 @@ class Program:
     def global_value(self, name):
         value, _ = self.ask("get", name)
         if isinstance(value, Module):
-            if value.name.split(".")[0] not in MODULES:
-                raise Unsupported("the test uses the program's module `%s`" % value.name)
+            if value.name not in MODULES:
+                raise NotPlain("the module `%s`, where something of the program's was expected" % value.name)
             return importlib.import_module(value.name)
         return value
 
 
 class Remote:
-    """Something of the program's that is not plain."""
+    """Something of the program's that is not plain. Every attribute but these two is the program's."""
+
+    __slots__ = ("_pspo_program", "_pspo_object")
 
     def __init__(self, program, number, type_name):
-        self.__dict__.update(program=program, number=number, type_name=type_name)
-
-    def outward(self, value):
-        if isinstance(value, Remote):
-            return {"object": [value.number, value.type_name]}
-        kept = Plain()
-        data = kept.encode(value)
-        if kept.kept:
-            inner = kept.kept[0]
-            if isinstance(inner, Remote):
-                return self.with_remotes(value)
-            raise Unsupported("the test passes an object of type `%s` to the program" % type(inner).__name__)
-        return data
-
-    def with_remotes(self, value):
-        if type(value) is list:
-            return [self.outward(item) for item in value]
-        if type(value) is tuple:
-            return {"tuple": [self.outward(item) for item in value]}
-        if type(value) is dict:
-            return {"dict": [[self.outward(key), self.outward(item)] for key, item in value.items()]}
-        raise Unsupported("the test passes objects of the program in a `%s`" % type(value).__name__)
+        object.__setattr__(self, "_pspo_program", program)
+        object.__setattr__(self, "_pspo_object", (number, type_name))
 
     def __call__(self, *arguments, **keywords):
-        sent = [self.outward(argument) for argument in arguments]
-        named = {name: self.outward(argument) for name, argument in keywords.items()}
-        value, after = self.program.ask("call", self.number, sent, named)
+        sent = [outward(argument) for argument in arguments]
+        named = {name: outward(argument) for name, argument in keywords.items()}
+        value, after = self._pspo_program.ask("call", self._pspo_object[0], sent, named)
         if after:
             for argument, new in zip(arguments, after):
                 replace(argument, new)
         return value
 
     def __getattr__(self, name):
-        return self.program.ask("attribute", self.number, name)[0]
+        return self._pspo_program.ask("attribute", self._pspo_object[0], name)[0]
 
     def __setattr__(self, name, value):
-        self.program.ask("set attribute", self.number, name, self.outward(value))
+        self._pspo_program.ask("set attribute", self._pspo_object[0], name, outward(value))
 
     def __getitem__(self, key):
-        return self.program.ask("item", self.number, self.outward(key))[0]
+        return self._pspo_program.ask("item", self._pspo_object[0], outward(key))[0]
 
     def __iter__(self):
-        return iter(self.program.ask("items", self.number)[0])
+        return iter(self._pspo_program.ask("items", self._pspo_object[0])[0])
 
     def __len__(self):
-        length = self.program.ask("length", self.number)[0]
+        length = self._pspo_program.ask("length", self._pspo_object[0])[0]
         if type(length) is not int or length < 0:
             raise NotPlain("a length that is no number")
         return length
 
     def __str__(self):
-        return str(self.program.ask("text", self.number)[0])
+        return str(self._pspo_program.ask("text", self._pspo_object[0])[0])
 
     def __eq__(self, other):
-        return isinstance(other, Remote) and other.number == self.number
+        return isinstance(other, Remote) and other._pspo_object[0] == self._pspo_object[0]
 
     def __hash__(self):
-        return hash(self.number)
+        return hash(self._pspo_object[0])
 
     def __bool__(self):
-        raise NotPlain("an object of type `%s`, where a value was expected" % self.type_name)
+        raise NotPlain("an object of type `%s`, where a value was expected" % self._pspo_object[1])
+
+
+def outward(value):
+    """The plain data of what test code gives to the program."""
+    if isinstance(value, Remote):
+        return {"object": list(value._pspo_object)}
+    kept = Plain()
+    data = kept.encode(value)
+    if not kept.kept:
+        return data
+    if type(value) is list:
+        return [outward(item) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [outward(item) for item in value]}
+    if type(value) is dict:
+        return {"dict": [[outward(key), outward(item)] for key, item in value.items()]}
+    if isinstance(kept.kept[0], (Remote, Module)):
+        raise NotPlain("an object of the program's, where a value was expected")
+    raise Unsupported("the test passes an object of type `%s` to the program" % type(kept.kept[0]).__name__)
 
 
 def replace(argument, new):
@@ -175,37 +178,35 @@ class Names(dict):
         self.calls = set(calls)
 
     def __missing__(self, name):
-        if name not in self.calls and hasattr(builtins, name):
-            raise KeyError(name)
+        if name not in self.calls:
+            if hasattr(builtins, name):
+                raise KeyError(name)
+            if name in MODULES:
+                return importlib.import_module(name)
         if name not in self.program.names:
             if self.calls and name not in self.calls:
                 raise Unsupported("the test uses `%s`, which neither it nor the builtins define" % name)
             raise KeyError(name)
         value = self.program.global_value(name)
-        if self.calls and name not in self.calls and isinstance(value, Remote):
+        if self.calls and name not in self.calls and not isinstance(value, type(sys)):
             raise Unsupported("the test uses `%s`, which it does not say to be the program's" % name)
         self[name] = value
         return value
 
 
 def judge(control, _):
-    """Does one job after the other; each may leave a mess behind in the program's process, but not in this one."""
+    """Does one job, for one program: what its test code leaves behind is nobody else's."""
     control.socket = socket.socket(fileno=control.fd)
-    limit = sys.getrecursionlimit()
-    while True:
-        try:
-            job, fds = control.receive_with_descriptors()
-        except Gone:
-            return
-        random.seed(0)
-        sys.setrecursionlimit(limit)
-        if job["role"] == "check":
-            check(control, job)
-        else:
-            run_tests(control, job, Channel(fds[0]))
-        for fd in fds:
-            os.close(fd)
-        control.send({"done": True})
+    nowhere = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    job, fds = control.receive_with_descriptors()
+    random.seed(0)
+    if job["role"] == "check":
+        check(control, job)
+    else:
+        run_tests(control, job, Channel(fds[0]))
+    control.send({"done": True})
 
 
 def run_tests(control, job, peer):
@@ -228,13 +229,16 @@ def run_test(test, names):
         exec(test, names)
         return {"passed": True}
     except Unsupported as error:
-        return {"unsupported": str(error)}
+        return {"unsupported": sayable(str(error))}
     except Gone:
         return {"gone": True}
     except Tampered:
         return {"tampered": True}
     except NotPlain as error:
-        return {"wrong": str(error)}
+        return {"wrong": sayable(str(error))}
+    except MemoryError:
+        names.clear()
+        return {"raised": "MemoryError in the test's code"}
     except SystemExit:
         return {"unsupported": "the test's code exits"}
     except BaseException as error:
@@ -251,11 +255,20 @@ def where(error, text):
 
 
 def check(control, job):
-    """A checker of the problem's: many answers may be right."""
-    names = {"__name__": "checker"}
-    exec(compile(job["code"], "checker.py", "exec", dont_inherit=True), names)
+    """A checker of the problem's: many answers may be right. What it cannot read is none of them."""
+    try:
+        names = {"__name__": "checker"}
+        exec(compile(job["code"], "checker.py", "exec", dont_inherit=True), names)
+        decide = names["check"]
+    except BaseException as error:
+        control.send({"unsupported": "the problem's checker: " + last_line(error)})
+        return
     for number, (stdin, expected, printed) in enumerate(job["runs"]):
-        verdict = names["check"](stdin, expected, printed)
+        try:
+            verdict = decide(stdin, expected, printed)
+        except BaseException as error:
+            control.send({"test": number, "wrong": "the checker cannot read it: " + last_line(error)})
+            continue
         if verdict is not True and verdict is not False:
             control.send({"unsupported": "the checker returned neither True nor False"})
             return

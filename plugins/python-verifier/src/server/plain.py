@@ -138,6 +138,11 @@ class Module:
         self.name = name
 
 
+def sayable(text):
+    """A text that any reader of JSON takes, and no longer than a line should be."""
+    return text[:300].encode("utf-8", "backslashreplace").decode()
+
+
 class Gone(BaseException):
     """The other end is closed."""
 
@@ -165,11 +170,11 @@ class Channel:
         head, fds, _, _ = socket.recv_fds(self.socket, 8, 1)
         if not head:
             raise Gone
-        return self.body(head + self.exactly(8 - len(head))), fds
+        return self.body(head + self.exactly(8 - len(head)), most=1 << 40), fds
 
-    def body(self, head):
+    def body(self, head, most=LARGEST_MESSAGE):
         (length,) = unpack("<Q", head)
-        if length > LARGEST_MESSAGE:
+        if length > most:
             raise ValueError("a message of %d bytes" % length)
         return from_json(self.exactly(length).decode())
 

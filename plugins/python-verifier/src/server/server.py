@@ -95,9 +95,10 @@ def main():
             message, fds, _, _ = socket.recv_fds(server, 64, 8)
             if not message:
                 os._exit(0)
+            joins = fds[4 : 4 + message[1]]
             pid, pidfd = clone()
             if pid == 0:
-                become_program(message, fds, room, confine)
+                become_program(message[:1], fds, joins, room, confine)
             if pid < 0:
                 server.send(b"E" + os.strerror(ctypes.get_errno()).encode())
             else:
@@ -129,20 +130,24 @@ def close_range(first, last):
     system_call(*(ctypes.c_long(word) for word in (CLOSE_RANGE, first, last, 0)))
 
 
-def become_program(message, fds, room, confine):
-    """Takes the first three descriptors for its own, those behind the fourth as 3 and 4, and gives up the rest."""
+def become_program(message, fds, joins, room, confine):
+    """Takes the first three descriptors for its own, joins control groups by those behind the fourth, has the others
+    as 3 and 4, and gives up the rest."""
     status = fcntl.fcntl(fds[3], fcntl.F_DUPFD_CLOEXEC, 64)
     try:
+        for fd in joins:
+            os.write(fd, b"0")
         make(room)
-        safe = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in fds[:3] + fds[4:]]
+        safe = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in fds[:3] + fds[4 + len(joins) :]]
         for number, fd in enumerate(safe):
             os.dup2(fd, number, inheritable=number < 3)
         close_range(len(safe), status - 1)
         close_range(status + 1, 0xFFFFFFFF)
         make(confine)
         os.close(status)
-    except Failed as error:
-        os.write(status, pack("=5q", 2, 1, error.args[1], 0, 0))
+    except (Failed, OSError) as error:
+        number = error.args[1] if isinstance(error, Failed) else error.errno
+        os.write(status, pack("=5q", 2, 1, number, 0, 0))
         os._exit(1)
     for signal_number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(signal_number, signal.SIG_IGN)

@@ -1,0 +1,4 @@
+# the same before the tests
+# tests: call assert
+# outcome: runtime
+raise ValueError("\ud800")
