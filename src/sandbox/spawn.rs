@@ -199,10 +199,10 @@ unsafe fn descend(stages: &Stages, status: RawFd, lifeline: RawFd) -> io::Result
     unsafe { perform(&stages.room, ROOM, status) };
     let Some(confine) = &stages.confine else { return Ok(()) };
     // SAFETY: as above.
-    let (program, pidfd) = unsafe { fork() };
+    let (program, _) = unsafe { fork() };
     if program != 0 {
         // SAFETY: this process keeps the program and does nothing else.
-        unsafe { keep(program, pidfd, status, stages) }
+        unsafe { keep(program, status, stages) }
     }
     // SAFETY: as above.
     unsafe { perform(confine, CONFINE, status) };
@@ -271,7 +271,7 @@ unsafe fn supervise(keeper: i32, pidfd: RawFd, lifeline: RawFd) -> ! {
 
 /// Waits for the program to end, reaping what it leaves, tells how it ended, and ends: with process 1 of its
 /// namespace every other process in there does.
-unsafe fn keep(program: i32, _pidfd: RawFd, status: RawFd, stages: &Stages) -> ! {
+unsafe fn keep(program: i32, status: RawFd, stages: &Stages) -> ! {
     let mut kept = [-1; MOST_KEPT + 1];
     kept[0] = status;
     for (place, fd) in kept[1..].iter_mut().zip(&stages.kept) {

@@ -52,7 +52,7 @@ impl Servers {
         &self.python
     }
 
-    /// Uses a server. One that failed is not used again.
+    /// Uses a server. One that failed is not used again; a program or test that is not supported says nothing of it.
     pub fn with<T>(
         &self,
         use_it: impl FnOnce(&mut ForkServer) -> Result<T, VerifyError>,
@@ -66,9 +66,11 @@ impl Servers {
                 ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0")).map_err(failed)?
             }
         };
-        let used = use_it(&mut server)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(server);
-        Ok(used)
+        let used = use_it(&mut server);
+        if matches!(used, Ok(_) | Err(VerifyError::Unsupported(_))) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(server);
+        }
+        used
     }
 }
 
