@@ -223,6 +223,13 @@ fn a_program_does_not_define_what_its_test_means() {
     assert!(judge(sets, "def solve(x): return x").unwrap().passes());
     let needs = "import decimal\nassert str(decimal.Decimal(1) / 3) == solve(1)";
     assert!(judge(needs, "def solve(x): return '0.' + '3' * 28").unwrap().passes());
+    // What is the same object there is the same here.
+    let node = "class N:\n    pass\ndef solve(xs):\n    n = N()\n    n.me = n\n    return n";
+    assert!(
+        judge("n = solve([1])\nassert n.me == n and n.me.me == n and solve([1]) != n", node)
+            .unwrap()
+            .passes()
+    );
     // All attributes are the program's.
     let account = "class A:\n    def __init__(self, n): self.number = n\n    def outward(self): return 5\ndef solve(n): return A(n)";
     assert!(judge("a = solve(7)\nassert a.number == 7 and a.outward() == 5", account).unwrap().passes());
