@@ -51,4 +51,9 @@ impl Matching {
     pub fn is_exact(&self) -> bool {
         *self == Self::Exact
     }
+
+    /// Whether a tuple, which a program may return where JSON can only say a list, counts as that list.
+    pub fn tuples_are_lists(&self) -> bool {
+        matches!(self, Self::DecimalLines | Self::Numbers { .. })
+    }
 }

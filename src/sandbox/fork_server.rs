@@ -155,15 +155,7 @@ impl ForkServer {
     }
 
     fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-            return Err(SandboxError::ForkServer(format!(
-                "more than {MOST_FDS} file descriptors for a program"
-            )));
-        }
-        sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
-        Ok(())
+        send_with_descriptors(self.socket.as_fd(), bytes, fds)
     }
 
     fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), SandboxError> {
@@ -188,21 +180,21 @@ impl ForkServer {
     }
 }
 
-/// Sends a few bytes over a Unix socket, all of them or none, with a file descriptor if there is one: to hand one to
-/// a process that was forked before.
+/// Sends a few bytes over a Unix socket, all of them or none, with up to eight file descriptors: to hand them to a
+/// process that was forked before.
 ///
 /// # Errors
 /// If the other end is closed, or does not take as much now.
-pub fn send_with_descriptor(
+pub fn send_with_descriptors(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
-    fd: Option<BorrowedFd<'_>>,
+    fds: &[BorrowedFd<'_>],
 ) -> Result<(), SandboxError> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = fd.as_slice();
     if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(SandboxError::ForkServer("no room for a file descriptor".into()));
+        let what = format!("{} file descriptors at once, where at most {MOST_FDS} can be", fds.len());
+        return Err(SandboxError::ForkServer(what));
     }
     let sent = sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
     if sent == bytes.len() { Ok(()) } else { Err(SandboxError::ForkServer("a message was cut".into())) }

@@ -55,15 +55,12 @@ pub fn matches_output(rule: &Matching, expected: &str, printed: &str) -> Result<
                 })
         }
         Matching::LooseWords => words(&|expected, printed| {
-            let number = |word: &str| word.parse::<f64>().ok();
             expected.eq_ignore_ascii_case(printed)
                 || !(is_whole(expected) && is_whole(printed))
-                    && matches!((number(expected), number(printed)), (Some(e), Some(p)) if (e - p).abs() < 1e-5)
+                    && are_numbers(expected, printed, |e, p| (e - p).abs() < 1e-5)
         }),
         Matching::Numbers { absolute, relative } => words(&|expected, printed| {
-            let number = |word: &str| word.parse::<f64>().ok();
-            expected == printed
-                || matches!((number(expected), number(printed)), (Some(e), Some(p)) if near(e, p, *absolute, *relative))
+            expected == printed || are_numbers(expected, printed, |e, p| near(e, p, *absolute, *relative))
         }),
         Matching::Checker { .. } => return Err(no_checker()),
     })
@@ -71,9 +68,9 @@ pub fn matches_output(rule: &Matching, expected: &str, printed: &str) -> Result<
 
 /// Whether `got` is the value that was `expected`, by `rule`.
 ///
-/// By `exact`, `words` and `loose_words`, [`same_value`]. By `decimal_lines`, numbers are equal as numbers, and `true` and `false`
-/// are 1 and 0, as in Python. By `numbers`, numbers are within the tolerance. (That tuples count as lists by
-/// the last two is for who reads the program's value.)
+/// By `exact`, `words` and `loose_words`, [`same_value`]. By `decimal_lines`, numbers are equal as numbers, and `true`
+/// and `false` are 1 and 0, as in Python. By `numbers`, numbers are within the tolerance. Whether a tuple counts as a
+/// list is for who reads the program's value: [`Matching::tuples_are_lists`].
 ///
 /// # Errors
 /// [`VerifyError::Unsupported`] for [`Matching::Checker`], whose program is to be run.
@@ -102,6 +99,11 @@ pub fn matches_value(rule: &Matching, expected: &Value, got: &Value) -> Result<b
         }
         Matching::Checker { .. } => return Err(no_checker()),
     })
+}
+
+/// Whether two words are numbers, and as near as `near` says.
+fn are_numbers(expected: &str, printed: &str, near: impl Fn(f64, f64) -> bool) -> bool {
+    matches!((expected.parse(), printed.parse()), (Ok(expected), Ok(printed)) if near(expected, printed))
 }
 
 /// Whether a word is an integer without a leading zero: two such words are the same number only if they are the same.

@@ -46,8 +46,7 @@ pub(crate) fn is_expected(
     expected: &Value,
     got: &MontyObject,
 ) -> Result<bool, VerifyError> {
-    let tuples_are_lists = matches!(matching, Matching::DecimalLines | Matching::Numbers { .. });
-    match into_json(got, tuples_are_lists) {
+    match into_json(got, matching.tuples_are_lists()) {
         Ok(got) => matches_value(matching, expected, &got),
         Err(NotJson::BigInteger) if any_number(expected, &is_huge) => Err(VerifyError::Unsupported(format!(
             "the expected value {expected}: integers there must fit 64 bits"

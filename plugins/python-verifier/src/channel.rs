@@ -1,6 +1,6 @@
 //! Messages of JSON to and from a process in the sandbox, which may never read, never answer, or answer anything.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -57,7 +57,7 @@ impl Channel {
     pub fn send_with(&mut self, message: &Value, fd: Option<BorrowedFd<'_>>) -> Result<(), VerifyError> {
         let bytes = message.to_string().into_bytes();
         let head = (bytes.len() as u64).to_le_bytes();
-        sandbox::send_with_descriptor(self.fd(), &head, fd).map_err(failed)?;
+        sandbox::send_with_descriptors(self.fd(), &head, fd.as_slice()).map_err(failed)?;
         self.outbox.extend(bytes);
         self.write();
         Ok(())
@@ -119,11 +119,6 @@ impl Channel {
             }
         }
     }
-}
-
-/// Two ends for two processes in the sandbox to talk to each other.
-pub(crate) fn pair() -> io::Result<(UnixStream, UnixStream)> {
-    UnixStream::pair()
 }
 
 #[cfg(test)]

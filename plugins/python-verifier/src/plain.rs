@@ -27,8 +27,7 @@ pub(crate) fn from_json(value: &Value) -> Value {
 /// [`VerifyError::Unsupported`] where an integer beyond 64 bits was returned and one may have been
 /// expected: reading the problem turned that into a float.
 pub(crate) fn is_expected(matching: &Matching, expected: &Value, got: &Value) -> Result<bool, VerifyError> {
-    let tuples_are_lists = matches!(matching, Matching::DecimalLines | Matching::Numbers { .. });
-    match to_json(got, tuples_are_lists) {
+    match to_json(got, matching.tuples_are_lists()) {
         Ok(got) => matches_value(matching, expected, &got),
         Err(NotJson::BigInteger) if any_huge(expected) => Err(VerifyError::Unsupported(format!(
             "the expected value {expected}: integers there must fit 64 bits"

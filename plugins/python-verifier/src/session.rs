@@ -3,7 +3,8 @@
 //! What a program's process says is a claim. It is held against the protocol, and whatever does not fit (a message
 //! too many, an answer to no question, bytes that are none) is tampering.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use pspo::data::{Matching, TestCase};
@@ -12,7 +13,7 @@ use pspo::sandbox::{Event, ForkServer, Group, Limits, Running, Watch};
 use pspo::verify::{excerpt, matches_output};
 use serde_json::{Value, json};
 
-use crate::channel::{self, Channel, Incoming};
+use crate::channel::{Channel, Incoming};
 use crate::outcome::{Failure, failure, raised};
 use crate::plain;
 use crate::servers::{CANDIDATE, failed, judge};
@@ -151,7 +152,7 @@ impl Session<'_> {
     /// Tests that are code, run by a trusted process that reaches the program through plain data alone. As for
     /// [`Session::calls`], not all need have been run.
     pub fn asserts(&mut self, tests: &[TestCase]) -> Result<Vec<TestResult>, VerifyError> {
-        let (peer, judges_peer) = channel::pair().map_err(failed)?;
+        let (peer, judges_peer) = UnixStream::pair().map_err(failed)?;
         let mut judge = judge(self.server)?;
         let loaded = self.load(tests.len(), &[peer.as_fd()])?;
         drop(peer);
@@ -232,7 +233,7 @@ impl Session<'_> {
     fn load(
         &mut self,
         tests: usize,
-        peers: &[std::os::fd::BorrowedFd<'_>],
+        peers: &[BorrowedFd<'_>],
     ) -> Result<Result<Loaded, Failure>, VerifyError> {
         let (mut channel, inner) = Channel::new()?;
         let fds = [&[inner.as_fd()], peers].concat();
