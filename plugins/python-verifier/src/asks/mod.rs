@@ -20,6 +20,12 @@ use crate::plain::{from_json, is_expected, shown};
 use compare::{distance, equal, is_true};
 use literal::literal;
 
+/// What test code may import from `typing`, for the annotations of the prompt that stands before it.
+const TYPES: &[&str] = &[
+    "Any", "Callable", "Dict", "Iterable", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple",
+    "Union",
+];
+
 /// Test code above this many bytes is not read, which bounds how deep a syntax tree can be.
 const LONGEST: usize = 64 << 10;
 
@@ -150,7 +156,15 @@ impl Reader<'_> {
                     self.is_free(&check.name)?;
                     checks.push(check);
                 }
-                // What is noted beside the tests: a name that no assertion uses.
+                // What stands beside the tests: names that no assertion uses.
+                Stmt::ImportFrom(import) => {
+                    let module = import.module.as_ref().filter(|_| import.level == 0)?;
+                    (module == "typing").then_some(())?;
+                    import.names.iter().try_for_each(|name| {
+                        TYPES.contains(&name.name.as_str()).then_some(())?;
+                        self.is_free(name.asname.as_ref().unwrap_or(&name.name))
+                    })?;
+                }
                 Stmt::Assign(assign) => {
                     let [Expr::Name(name)] = assign.targets.as_slice() else { return None };
                     self.is_free(&name.id)?;

@@ -56,7 +56,8 @@ fn assertions_hold_as_in_python() {
 
 #[test]
 fn a_check_is_read_where_it_is_called() {
-    let code = "
+    let code = "from typing import Any as Anything, List
+
 METADATA = {'author': 'x', 'dataset': 'test'}
 
 def check(candidate):
@@ -73,9 +74,9 @@ check(f)
     let with = json!([[[1]], {"key": {"tuple": [2, null]}}]);
     assert_eq!(asks[0].message(3), json!({"id": 3, "do": "call", "target": "f", "with": with}));
     let wrong = |ask: &Ask| ask.judge(&Matching::Exact, &json!([5])).unwrap().unwrap_err();
-    let what = "returned \"[5]\", not \"3\" (line 7 of the test: \"the first\")";
+    let what = "returned \"[5]\", not \"3\" (line 8 of the test: \"the first\")";
     assert_eq!(wrong(&asks[0]), (Outcome::Wrong, what.to_owned()));
-    let what = "returned \"[5]\", not \"4\" (line 9 of the test)";
+    let what = "returned \"[5]\", not \"4\" (line 10 of the test)";
     assert_eq!(wrong(&asks[1]), (Outcome::Wrong, what.to_owned()));
 }
 
@@ -94,6 +95,12 @@ fn other_test_code_is_not_read() {
         "def check(c):\n    return\n    assert c(1) == 2\ncheck(f)",
         "check(f)\ndef check(c):\n    assert c(1) == 2",
         "import math\nassert f(1) == math.pi",
+        "import numpy\nassert f(1) == 2",
+        "from typing import List as f\nassert f(1) == 2",
+        "from typing import *\nassert f(1) == 2",
+        "from typing import Lisp\nassert f(1) == 2",
+        "from math import pi\nassert f(1) == 2",
+        "from .typing import List\nassert f(1) == 2",
         "assert f(f(1)) == 2",
         "assert f(1) == f(2)",
         "assert f(*[1]) == 2",
