@@ -46,7 +46,7 @@ use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
 };
-use crate::reward::DenseReward;
+use crate::reward::{DenseReward, OutcomeReward};
 use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
 use crate::verify::{ErrorLimit, VerifierPool};
 
@@ -79,6 +79,9 @@ pub struct Config {
     /// How the PRM's scores become rewards: sparse rewards alone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseReward>,
+    /// What a program's verdict is worth: `"binary"` by default.
+    #[serde(default)]
+    pub outcome: OutcomeReward,
     /// The critic's start by its `type`.
     pub value_init: serde_json::Value,
     /// All numbers.
@@ -196,6 +199,9 @@ impl FromStr for Config {
             Ok(config) => config,
             Err(error) => return wrong(error.path().to_string(), error.inner()),
         };
+        if let Some(Err(error)) = config.dense.map(|dense| dense.check_order(&config.outcome)) {
+            return wrong("outcome".into(), &error);
+        }
         match config.ppo.check() {
             Err(error @ TrainerError::Sampling { key, .. }) => wrong(format!("ppo.sampling.{key}"), &error),
             checked => checked.map(|()| config).map_err(|error| Box::new(error).into()),
@@ -250,6 +256,7 @@ impl Config {
             verifier: VerifierPool::new(verifier, self.error_limit),
             prm,
             dense: self.dense,
+            outcome: self.outcome,
             reward_model: None,
             value_init: CheckedValueInit::new(part(Kind::ValueInit, value_init.build())?),
             config: self.ppo.clone(),

@@ -12,7 +12,7 @@ use crate::plugin::{
     ValueInit, ValueInitError, ValueSources, Verifier,
 };
 use crate::prm::TrainedPrm;
-use crate::reward::DenseReward;
+use crate::reward::{DenseReward, OutcomeReward};
 use crate::verify::{ErrorLimit, VerifierPool};
 
 /// Begins a trainer for `policy`, which is the reference as well.
@@ -22,6 +22,7 @@ pub fn builder<A: Arch>(policy: &Policy<A>, tokenizer: &Tokenizer) -> TrainerBui
             device: Device::cpu(),
             policy: policy.fork(),
             tokenizer: tokenizer.clone(),
+            outcome: OutcomeReward::default(),
             reward_model: None,
             error_limit: ErrorLimit::default(),
             config: PpoConfig::default(),
@@ -63,6 +64,7 @@ struct Base<A: Arch> {
     device: Device,
     policy: Policy<A>,
     tokenizer: Tokenizer,
+    outcome: OutcomeReward,
     reward_model: Option<RewardModel>,
     error_limit: ErrorLimit,
     config: PpoConfig,
@@ -312,6 +314,23 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         Ok(self.value_init(Copied(source.parameters()?)))
     }
 
+    /// What a program's verdict is worth: 1 for a pass and 0 for all else by default, or a grade of how it failed.
+    ///
+    /// ```
+    /// use pspo::model::Arch;
+    /// use pspo::reward::OutcomeReward;
+    /// use pspo::trainer::TrainerBuilder;
+    ///
+    /// fn graded<A: Arch>(builder: TrainerBuilder<A>) -> TrainerBuilder<A> {
+    ///     builder.outcome_reward(OutcomeReward::Levels)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn outcome_reward(mut self, outcome: OutcomeReward) -> Self {
+        self.base.outcome = outcome;
+        self
+    }
+
     /// R_RM, for problems that are not code.
     #[must_use]
     pub fn reward_model(mut self, model: RewardModel) -> Self {
@@ -359,7 +378,8 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         (R, P): GivenRewards,
         I: GivenValueInit,
     {
-        let Base { device, policy, tokenizer, reward_model, error_limit, config, seed, name } = self.base;
+        let Base { device, policy, tokenizer, outcome, reward_model, error_limit, config, seed, name } =
+            self.base;
         let (dense, prm) = (self.rewards, self.prm).take();
         Trainer::from_parts(Parts {
             device,
@@ -370,6 +390,7 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
             verifier: VerifierPool::new(self.verifier.take(), error_limit),
             prm,
             dense,
+            outcome,
             reward_model,
             value_init: self.value_init.take(),
             config,

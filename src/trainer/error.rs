@@ -30,6 +30,13 @@ pub enum TrainerError {
     /// Dense rewards without a process reward model.
     #[error("dense rewards need a process reward model: call `.prm(..)`, or name one under `[prm]`")]
     NoPrm,
+    /// A share of tests as the reward, by a verifier that may not run them all.
+    #[error(
+        "the outcome reward counts the tests that pass, but the verifier does not say that it runs all of \
+         them: give it `run_all = true` where it has that, or implement `Verifier::counts_all`; the outcome \
+         rewards \"binary\" and \"levels\" do not count tests"
+    )]
+    UncountedTests,
     /// Responses for training that would not be drawn from the policy's own distribution.
     #[error(
         "sampling.{key} is {value}: the update takes log-probabilities under the whole distribution, so \

@@ -136,6 +136,11 @@ impl VerifierPool {
         self.verifier.about()
     }
 
+    /// Whether a verdict counts every test: [`Verifier::counts_all`](crate::plugin::Verifier::counts_all).
+    pub fn counts_all(&self) -> bool {
+        self.verifier.counts_all()
+    }
+
     /// Programs that the verifier was asked about, whether it could judge them or not.
     pub fn judged(&self) -> u64 {
         self.judged.load(Ordering::Relaxed)
