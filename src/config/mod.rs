@@ -32,6 +32,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -73,6 +74,9 @@ pub struct Config {
     /// When the verifier's errors stop the run.
     #[serde(default)]
     pub error_limit: ErrorLimit,
+    /// Verdicts made at a time, on threads of their own; on rayon's threads where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier_jobs: Option<NonZeroUsize>,
     /// A process reward model by its `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prm: Option<serde_json::Value>,
@@ -248,12 +252,17 @@ impl Config {
         let verifier: Box<dyn VerifierConfig> = plugin::build(Kind::Verifier, self.verifier.clone())?;
         let value_init: Box<dyn ValueInitConfig> = plugin::build(Kind::ValueInit, self.value_init.clone())?;
         let verifier = CheckedVerifier::new(part(Kind::Verifier, verifier.build())?);
+        let verifier = VerifierPool::new(verifier, self.error_limit);
+        let verifier = match self.verifier_jobs {
+            Some(jobs) => verifier.with_jobs(jobs).map_err(|error| Box::new(TrainerError::from(error)))?,
+            None => verifier,
+        };
         Ok(Parts {
             policy,
             tokenizer: Tokenizer::from_file(&self.policy.tokenizer, &self.policy.end)?,
             problems: ProblemSet::read_jsonl(BufReader::new(file))?,
             splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),
-            verifier: VerifierPool::new(verifier, self.error_limit),
+            verifier,
             prm,
             dense: self.dense,
             outcome: self.outcome,

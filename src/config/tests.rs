@@ -115,6 +115,7 @@ fn dense_rewards_and_adaptive_kl_are_the_builders_to_the_byte() {
         r#"
         seed = 7
         name = "dense"
+        verifier_jobs = 3
         policy = {{ arch = "toy", tokenizer = '{}' }}
         problems = {{ path = '{}' }}
         splitter = {{ type = "lines" }}

@@ -1,5 +1,6 @@
 //! The builder: a trainer that lacks a part does not compile.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::error::TrainerError;
@@ -25,6 +26,7 @@ pub fn builder<A: Arch>(policy: &Policy<A>, tokenizer: &Tokenizer) -> TrainerBui
             outcome: OutcomeReward::default(),
             reward_model: None,
             error_limit: ErrorLimit::default(),
+            verifier_jobs: None,
             config: PpoConfig::default(),
             seed: Seed::root(0),
             name: "rl".into(),
@@ -67,6 +69,7 @@ struct Base<A: Arch> {
     outcome: OutcomeReward,
     reward_model: Option<RewardModel>,
     error_limit: ErrorLimit,
+    verifier_jobs: Option<NonZeroUsize>,
     config: PpoConfig,
     seed: Seed,
     name: String,
@@ -345,6 +348,14 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         self
     }
 
+    /// Verdicts made at a time, on threads of their own: [`VerifierPool::with_jobs`]. Rayon's threads make them
+    /// otherwise.
+    #[must_use]
+    pub fn verifier_jobs(mut self, jobs: NonZeroUsize) -> Self {
+        self.base.verifier_jobs = Some(jobs);
+        self
+    }
+
     /// All numbers.
     #[must_use]
     pub fn config(mut self, config: PpoConfig) -> Self {
@@ -378,8 +389,12 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         (R, P): GivenRewards,
         I: GivenValueInit,
     {
-        let Base { device, policy, tokenizer, outcome, reward_model, error_limit, config, seed, name } =
-            self.base;
+        let Base { device, policy, tokenizer, outcome, reward_model, config, seed, name, .. } = self.base;
+        let verifier = VerifierPool::new(self.verifier.take(), self.base.error_limit);
+        let verifier = match self.base.verifier_jobs {
+            Some(jobs) => verifier.with_jobs(jobs)?,
+            None => verifier,
+        };
         let (dense, prm) = (self.rewards, self.prm).take();
         Trainer::from_parts(Parts {
             device,
@@ -387,7 +402,7 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
             tokenizer,
             problems: self.problems.take(),
             splitter: self.splitter.take(),
-            verifier: VerifierPool::new(self.verifier.take(), error_limit),
+            verifier,
             prm,
             dense,
             outcome,

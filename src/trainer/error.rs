@@ -12,7 +12,7 @@ use crate::reward::RewardError;
 use crate::rollouts::RolloutError;
 use crate::sft::SftError;
 use crate::steps::StepTokenError;
-use crate::verify::TooManyErrors;
+use crate::verify::{JobsError, TooManyErrors};
 
 /// A trainer could not be made or go on.
 #[derive(Debug, Error)]
@@ -89,6 +89,9 @@ pub enum TrainerError {
     /// The verifier failed too often.
     #[error(transparent)]
     Verify(#[from] TooManyErrors),
+    /// The verifier's threads could not be started.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// A verifier could not be made.
     #[error(transparent)]
     Verifier(#[from] VerifyError),
