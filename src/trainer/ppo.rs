@@ -465,6 +465,10 @@ impl<A: Arch> Stage for Trainer<A> {
         self.iteration as u64
     }
 
+    fn about(&self) -> String {
+        self.verifier.about()
+    }
+
     fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
         let rows = self.roll_out()?;
         let Some((experience, figures)) = self.experience(&rows)? else {
