@@ -288,6 +288,10 @@ impl Verifier for Graded {
     fn counts_all(&self) -> bool {
         self.counts_all
     }
+
+    fn about(&self) -> String {
+        "three tests".into()
+    }
 }
 
 fn three_tests() -> ProblemSet {
@@ -337,7 +341,9 @@ fn a_graded_reward_that_would_mislead_is_refused() {
     let fraction = |ceiling| OutcomeReward::Fraction { ceiling: RewardCeiling::try_new(ceiling).unwrap() };
     let build = |counts_all, outcome| {
         let builder = builder(&start).problems(three_tests()).verifier(Graded { counts_all });
-        builder.outcome_reward(outcome).config(config(1)).build().map(drop)
+        let trainer = builder.outcome_reward(outcome).config(config(1)).build()?;
+        assert_eq!(trainer.about(), "three tests");
+        Ok(())
     };
     build(false, OutcomeReward::Levels).unwrap();
     build(true, fraction(1.0)).unwrap();

@@ -102,7 +102,7 @@ impl VerifierPool {
         Ok(Self { jobs: Some(Jobs::start(jobs)?), ..self })
     }
 
-    /// Judges every submission, in parallel, and answers in the order asked.
+    /// Judges every submission, in parallel, on rayon's threads or on its own, and answers in the order asked.
     ///
     /// A program that was judged before by the same tests of the same problem gets the same verdict,
     /// [`Verdict::seconds`] included, without being run. Errors are not remembered. A verifier that
@@ -123,10 +123,10 @@ impl VerifierPool {
     /// group's answers are in the order asked and end with the first submission in that order that passes;
     /// what comes after it is not needed, and has neither verdict nor error.
     ///
-    /// Answers do not depend on the number of threads or on which verdict comes first. What does is how much is
-    /// judged in vain: what has not begun when a submission before it has passed is not begun any more, but
-    /// verdicts that are being made then are, and are forgotten. [`VerifierPool::judged`] counts them; the memo,
-    /// [`VerifierPool::errors`] and the [`ErrorLimit`] do not know of them. Groups go on side by side, the first
+    /// Answers do not depend on the number of threads or on which verdict comes first. How much is judged in vain
+    /// does: what has not begun when a submission before it passes is not begun any more, but a verdict that is
+    /// being made then is made, and forgotten. [`VerifierPool::judged`] counts it, and must not get into what the
+    /// same seed repeats; the memo, [`VerifierPool::errors`] and the [`ErrorLimit`] do not know of it. Groups go on side by side, the first
     /// submission of each before the second of any, so with more groups than threads little is in vain.
     ///
     /// Called on one of rayon's threads it judges there, one by one, unless the pool has jobs of its own
