@@ -116,4 +116,8 @@ impl Verifier for PythonVerifier {
         let python = self.servers.python();
         format!("CPython {} at {}; {}", python.version, python.executable.display(), self.layers())
     }
+
+    fn counts_all(&self) -> bool {
+        self.config.run_all
+    }
 }

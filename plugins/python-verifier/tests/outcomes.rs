@@ -125,7 +125,9 @@ fn verdicts_say_what_happened() {
 
 #[test]
 fn all_tests_are_run_if_the_config_says_so() {
+    let first = verifier(PythonConfig::default());
     let verifier = verifier(PythonConfig { run_all: true, ..PythonConfig::default() });
+    assert!(verifier.counts_all() && !first.counts_all());
     for (program, passed) in [
         ("def add(a, b):\n    return a + b if a > 0 else None", 2),
         ("import os\ndef add(a, b):\n    return a + b if a > 0 else os._exit(0)", 2),
