@@ -29,6 +29,7 @@ use pspo::verify::{ErrorLimit, VerifierPool};
 use pspo_command_verifier as _;
 use pspo_monty_verifier as _;
 use pspo_python_verifier as _;
+use pspo_unconfined_verifier as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

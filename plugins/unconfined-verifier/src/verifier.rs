@@ -141,6 +141,10 @@ impl Verifier for UnconfinedVerifier {
         Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
     }
 
+    fn counts_all(&self) -> bool {
+        self.config.run_all
+    }
+
     fn about(&self) -> String {
         "no sandbox: programs run as this user, with its files and its network, within limits alone".into()
     }
