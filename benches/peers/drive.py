@@ -1,9 +1,10 @@
 """Runs one runner on a list of tasks, in a process of its own, and says what it took.
 
-    python drive.py NAME TASKS JOBS TIMEOUT WORD
+    python drive.py NAME JOBS TIMEOUT WORD
 
-TASKS is a pickle. When its package is imported it prints `ready` and waits for a line, so that who started it can look
-at the clock. Its last line is WORD and JSON: a program that prints cannot know the word.
+When the runner's package is imported it prints `ready`, so that who started it can look at the clock, and reads the
+tasks, a pickle, from standard input: they lie in no folder where a program could find them. Its last line is WORD and
+JSON: a program that prints cannot know the word.
 """
 
 import concurrent.futures
@@ -54,13 +55,12 @@ def drive(threads: bool, jobs: int, count: int) -> Tuple[List[Optional[bool]], f
 
 
 def start() -> None:
-    name, path, jobs, timeout, word = sys.argv[1:]
-    with open(path, "rb") as file:
-        tasks = pickle.load(file)
+    name, jobs, timeout, word = sys.argv[1:]
     multiprocessing.set_start_method("fork")
-    STATE.extend((RUNNERS[name].load(), tasks, int(timeout)))
+    judge = RUNNERS[name].load()
     print("ready", flush=True)
-    sys.stdin.readline()
+    tasks = pickle.load(sys.stdin.buffer)
+    STATE.extend((judge, tasks, int(timeout)))
     before = processor_seconds()
     told, seconds = drive(RUNNERS[name].threads, int(jobs), len(tasks))
     used = processor_seconds() - before

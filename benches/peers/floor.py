@@ -23,7 +23,10 @@ TIMES = 200
 
 
 def spawn(*command: str) -> Callable[[], None]:
-    return lambda: subprocess.run(command, check=True, stdin=subprocess.DEVNULL) and None
+    def once() -> None:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+    return once
 
 
 def fork() -> None:
@@ -46,7 +49,7 @@ def fork_into_namespaces() -> None:
         raise OSError("namespaces are not to be had here")
 
 
-def once(work: Callable[[], None]) -> Tuple[float, float]:
+def timed(work: Callable[[], None]) -> Tuple[float, float]:
     """Rate, and CPU milliseconds each."""
     used = []
     begin = time.perf_counter()
@@ -72,12 +75,15 @@ def table(rounds: int) -> List[Dict[str, Any]]:
     rows: List[Dict[str, Any]] = [{"what": what, "rate": [], "cpu_ms": []} for what, _ in works]
     for _ in range(rounds):
         for (_, work), figures in zip(works, rows):
-            rate, cpu = once(work)
+            rate, cpu = timed(work)
             figures["rate"].append(rate)
             figures["cpu_ms"].append(cpu)
     print("| what | per second | CPU-ms each |\n|---|---|---|")
     for figures in rows:
-        cells = [f"{statistics.median(v):,.{d}f} ({min(v):,.{d}f}..{max(v):,.{d}f})" for v, d in ((figures["rate"], 0), (figures["cpu_ms"], 2))]
+        cells = [
+            f"{statistics.median(v):,.{d}f} ({min(v):,.{d}f}..{max(v):,.{d}f})"
+            for v, d in ((figures["rate"], 0), (figures["cpu_ms"], 2))
+        ]
         print(f"| {figures['what']} | {cells[0]} | {cells[1]} |")
     return rows
 

@@ -78,24 +78,29 @@ class Account:
                 time.sleep(0.1)
 
 
+def for_peers(tasks: List[Task]) -> bytes:
+    """Tasks without pspo's form of them: programs search a forked process's memory for what they should return."""
+    return pickle.dumps([{key: value for key, value in task.items() if key != "problem"} for task in tasks])
+
+
 def run_peer(name: str, tasks: List[Task], jobs: int, timeout: int) -> Measured:
     """A peer's verdicts. Its start and the import of its package are not counted."""
     word = secrets.token_hex(8)
     account = Account()
-    with tempfile.NamedTemporaryFile(suffix=".pickle") as file:
-        pickle.dump(tasks, file)
-        file.flush()
-        command = [sys.executable, str(HERE / "drive.py"), name, file.name, str(jobs), str(timeout), word]
-        with tempfile.TemporaryFile() as errors, subprocess.Popen(
+    command = [sys.executable, str(HERE / "drive.py"), name, str(jobs), str(timeout), word]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, preexec_fn=account.join
-        ) as process:
-            assert process.stdin and process.stdout
-            process.stdout.readline()
-            before = account.seconds()
-            printed, _ = process.communicate(b"\n", timeout=PATIENCE)
-            after = account.seconds()
-            errors.seek(0)
-            said = errors.read().decode(errors="replace")
+        ) as process,
+    ):
+        assert process.stdout
+        process.stdout.readline()
+        before = account.seconds()
+        printed, _ = process.communicate(for_peers(tasks), timeout=PATIENCE)
+        after = account.seconds()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
     account.close()
     lines = [line for line in printed.decode(errors="replace").splitlines() if line.startswith(word)]
     if not lines:
@@ -127,8 +132,10 @@ def pspo_lines(pspo: Path, tasks: List[Task], jobs: int, limits: Dict[str, Any])
         for option in ("problems", "candidates", "verifier", "out"):
             command += [f"--{option}", str(folder / option)]
         begin, before = time.perf_counter(), os.times()
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL, preexec_fn=account.join, timeout=PATIENCE)
+        done = subprocess.run(command, stderr=subprocess.PIPE, preexec_fn=account.join, timeout=PATIENCE, check=False)
         seconds, after = time.perf_counter() - begin, os.times()
+        if done.returncode != 0:
+            raise RuntimeError(f"pspo: {done.stderr.decode(errors='replace')[-2000:]}")
         verdicts = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
     waited = after.children_user + after.children_system - before.children_user - before.children_system
     cpu = account.seconds()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from tasks import Task, as_json
 
@@ -100,10 +100,11 @@ def lcb_run_test() -> Callable[..., Any]:
 def lcb() -> Judge:
     run_test = lcb_run_test()
 
-    def child(sample: dict, program: str, timeout: int, lines: Any, details: Any) -> None:
-        line, detail = run_test(sample, test=program, debug=False, timeout=timeout)
-        lines.append(line)
-        details.append(detail)
+    # With LiveCodeBench's own names, which programs can see in the frames above theirs.
+    def child(sample: dict, generation: str, timeout: int, result: Any, metadata_list: Any) -> None:
+        res, metadata = run_test(sample, test=generation, debug=False, timeout=timeout)
+        result.append(res)
+        metadata_list.append(metadata)
 
     def judge(task: Task, timeout: int) -> bool:
         # As LiveCodeBench's `check_correctness` does: a manager and a process for every program.
@@ -139,10 +140,13 @@ def prime_code() -> Judge:
 
 def plain() -> Judge:
     def run(program: str, timeout: int, stdin: str) -> Optional[str]:
-        """What a program prints, if it ends in time with exit status 0."""
+        """What a program prints, if it ends in time with exit status 0.
+
+        `-S`: what a host's site-packages start with each interpreter is not the runner's cost.
+        """
         try:
             done = subprocess.run(
-                [PYTHON, "-c", program], input=stdin.encode(), capture_output=True, timeout=timeout, check=False
+                [PYTHON, "-S", "-c", program], input=stdin.encode(), capture_output=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired:
             return None
@@ -172,7 +176,9 @@ RUNNERS: Dict[str, Runner] = {
     "evalplus": Runner("`untrusted_check`", "evalplus", evalplus, False, lambda task: bool(task["pairs"])),
     "LiveCodeBench": Runner("`run_test`", "evalscope", lcb, False, has_json),
     "prime_code": Runner("verl's `check_correctness`", "verl", prime_code, False, has_json),
-    "subprocess": Runner("`python -c`, by exit status", None, plain, True, lambda task: has_test(task) or bool(task["stdio"])),
+    "subprocess": Runner(
+        "`python -S -c`, by exit status", None, plain, True, lambda task: has_test(task) or bool(task["stdio"])
+    ),
 }
 
 

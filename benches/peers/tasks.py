@@ -78,16 +78,18 @@ def human_eval(limit: Optional[int] = None) -> List[Task]:
             helpers = prompt[: max(prompt.rfind(f"\ndef {function}("), 0)]
             code = f"{helpers}\n{record['test']}\n\ncheck({function})\n"
             assertion = {"kind": "assert", "code": code, "calls": [function]}
-            tasks.append({
-                "name": record["task_id"],
-                "prompt": prompt,
-                "program": program,
-                "function": function,
-                "test": record["test"],
-                "pairs": recorded(program, record["test"], function),
-                "stdio": None,
-                "problem": {"id": record["task_id"], "prompt": prompt, "tests": [assertion]},
-            })
+            tasks.append(
+                {
+                    "name": record["task_id"],
+                    "prompt": prompt,
+                    "program": program,
+                    "function": function,
+                    "test": record["test"],
+                    "pairs": recorded(program, record["test"], function),
+                    "stdio": None,
+                    "problem": {"id": record["task_id"], "prompt": prompt, "tests": [assertion]},
+                }
+            )
     return tasks
 
 

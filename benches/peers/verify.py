@@ -18,7 +18,7 @@ import platform
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List
 
 import cheats
 import floor
@@ -75,17 +75,17 @@ def row(name: str, measured: Dict[str, List[Measured]]) -> Dict[str, Any]:
     if REFERENCE in measured:
         other = [(len(one.told) / one.seconds, one.cpu / len(one.told)) for one in measured[REFERENCE]]
         figures["times_rate"] = [rate / there for rate, (there, _) in zip(figures["rate"], other)]
-        figures["times_less_cpu"] = [1000 * cpu / here for here, (_, cpu) in zip(figures["cpu_ms"], other)]
+        figures["times_cpu"] = [here / (1000 * cpu) for here, (_, cpu) in zip(figures["cpu_ms"], other)]
     return figures
 
 
 def rates_table(measured: Dict[str, List[Measured]]) -> List[Dict[str, Any]]:
-    print(f"| runner | passed | verdicts/s | CPU-ms each | rate by {REFERENCE}'s | {REFERENCE}'s CPU by its |")
+    print(f"| runner | passed | verdicts/s | CPU-ms each | rate, of {REFERENCE}'s | CPU, of {REFERENCE}'s |")
     print("|---|---|---|---|---|---|")
     rows = [row(name, measured) for name in measured]
     for figures in rows:
         passed = f"{min(figures['passed'])} of {figures['verdicts']}"
-        ratios = [spread(figures[key], 2) if key in figures else "" for key in ("times_rate", "times_less_cpu")]
+        ratios = [spread(figures[key], 2) if key in figures else "" for key in ("times_rate", "times_cpu")]
         cells = [figures["runner"], passed, spread(figures["rate"], 1), spread(figures["cpu_ms"], 1), *ratios]
         print("| " + " | ".join(cells) + " |")
     return rows
