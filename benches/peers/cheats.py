@@ -9,7 +9,6 @@ those whose success would not show in the verdict or would depend on where they 
 """
 
 import argparse
-import collections
 import concurrent.futures
 import json
 import os
@@ -127,23 +126,22 @@ def cell(words: Counter[str]) -> str:
 
 
 def table(names: List[str], options: argparse.Namespace, say: Callable[[str], None]) -> List[Dict[str, Any]]:
-    """One row for each number of the corpus."""
+    """Prints which runner pays what, and gives every single word, a row for each number of the corpus."""
     cheats = corpus()
     peers = [name for name in names if name != "pspo"]
     outcomes = by_pspo(cheats, options) if "pspo" in names else {}
     say(f"pspo judged {len(outcomes)}")
     told = by_peers(cheats, peers, options)
-    rows: List[Dict[str, Any]] = []
+    rows = []
     for title, numbers in GROUPS:
-        print(f"\n{title}:\n")
-        print("| | program | must be | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 3) + "|")
         for number in numbers:
             mine = [cheat for cheat in cheats if cheat.number == number]
-            rows.append(line(mine, names, told, outcomes))
-    others = [cheat for cheat in cheats if not any(cheat.number in group for _, group in GROUPS)]
-    wrong = [name for cheat in cheats for name in differing(cheat, outcomes)]
-    print(f"\nNot given to the peers: {len(others) + len(LEFT_OUT)} programs that could harm the host.")
+            rows.append({"title": title, **line(mine, names, told, outcomes)})
+    show(rows, names)
+    given = {name for row in rows for name in row["programs"]}
+    print(f"\nNot given to the peers: {sum(cheat.name not in given for cheat in cheats)} of {len(cheats)} programs.")
     if outcomes:
+        wrong = [name for cheat in cheats for name in differing(cheat, outcomes)]
         print(f"pspo: {len(outcomes) - len(wrong)} of {len(outcomes)} as they must be. Differing: {wrong or 'none'}")
     return rows
 
@@ -156,21 +154,33 @@ def differing(cheat: Cheat, outcomes: Dict[str, str]) -> List[str]:
 def line(
     mine: List[Cheat], names: List[str], told: Dict[Tuple[str, str], str], outcomes: Dict[str, str]
 ) -> Dict[str, Any]:
-    """Prints the row of one number, and gives it with every single word."""
-    given = [f"{cheat.name} {sort}" for cheat in mine for sort in cheat.sorts]
-    due = list(dict.fromkeys(word for cheat in mine for word in cheat.due))
-    cells, single = [], {}
+    """What each runner said to each program of a number that the peers are given."""
+    given = [cheat for cheat in mine if cheat.name not in LEFT_OUT]
+    ones = [f"{cheat.name} {sort}" for cheat in given for sort in cheat.sorts]
+    single: Dict[str, Dict[str, str]] = {}
     for name in names:
-        words = {one: outcomes.get(one) if name == "pspo" else told.get((name, one)) for one in given}
+        words = {one: outcomes.get(one) if name == "pspo" else told.get((name, one)) for one in ones}
         single[name] = {one: word for one, word in words.items() if word}
-        cells.append(cell(collections.Counter(single[name].values())))
-    about = min((cheat.about for cheat in mine), key=lambda about: about.startswith("the same"))
-    if len(mine) > 1:
-        about += f", and {len(mine) - 1} more"
-    print(f"| {mine[0].number} | {about} | {', '.join(due)} | " + " | ".join(cells) + " |")
-    return {
-        "number": mine[0].number,
-        "programs": {cheat.name: cheat.about for cheat in mine},
-        "due": due,
-        "told": single,
-    }
+    due = list(dict.fromkeys(word for cheat in given for word in cheat.due))
+    return {"number": mine[0].number, "programs": {one.name: one.about for one in given}, "due": due, "told": single}
+
+
+def show(rows: List[Dict[str, Any]], names: List[str]) -> None:
+    """The table, but for the numbers to which every peer says what it should."""
+    for title in dict.fromkeys(row["title"] for row in rows):
+        print(f"\n{title}:\n")
+        print("| | program | must be | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 3) + "|")
+        same = []
+        for row in (row for row in rows if row["title"] == title):
+            should = "pays" if row["due"] == ["pass"] else "rejects"
+            said = {word for name in names if name != "pspo" for word in row["told"][name].values()}
+            if said == {should}:
+                same.append(str(row["number"]))
+                continue
+            about = min(row["programs"].values(), key=lambda about: about.startswith("the same"))
+            if len(row["programs"]) > 1:
+                about += f", and {len(row['programs']) - 1} more"
+            cells = [cell(Counter(row["told"][name].values())) for name in names]
+            print(f"| {row['number']} | {about} | {', '.join(row['due'])} | " + " | ".join(cells) + " |")
+        if same:
+            print(f"\nAll peers judge these as they should: {', '.join(same)}.")
