@@ -18,7 +18,7 @@ from runners import PYTHON
 # user, mount, pid, net, ipc, uts: what pspo's sandbox takes.
 NAMESPACES = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
 # What a runner has in memory when it forks for a program: modules that programs commonly import.
-COMMON = "collections, copy, datetime, decimal, fractions, functools, heapq, itertools, json, math, random, re, string, typing"
+COMMON = "collections, copy, datetime, decimal, fractions, functools, heapq, itertools, json, math, random, re, string"
 TIMES = 200
 
 

@@ -19,6 +19,7 @@ HUMAN_EVAL = ROOT / "tests/data/HumanEval.jsonl.gz"
 #   test      code that defines `check(candidate)`, or None
 #   pairs     calls as (arguments, what they must return), or None
 #   stdio     runs as (standard input, what must be printed), or None
+#   tolerance how far a returned number may be off, where not 0
 #   problem   the problem as pspo reads it
 # No name here has `expect` or `result` in it: programs look for such names in the frames above them, a forked
 # process has our frames above its own, and it is the runners that are on trial here, not this script.
