@@ -1,5 +1,6 @@
 """Starts runners and measures what they take: seconds by the clock, and processor time of all their processes."""
 
+import atexit
 import json
 import os
 import pickle
@@ -38,6 +39,8 @@ class Account:
     def __init__(self) -> None:
         self.folder: Optional[Path] = None
         self.file = "cpuacct.usage"
+        # Also where a runner fails: an empty group would stay until the host is started again.
+        atexit.register(self.close)
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             if "cpuacct" in names.split(",") or (names == "" and self.folder is None):
@@ -73,6 +76,7 @@ class Account:
             try:
                 if self.folder:
                     self.folder.rmdir()
+                self.folder = None
                 return
             except OSError:
                 time.sleep(0.1)
