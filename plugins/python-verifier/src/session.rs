@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::sandbox::{Event, ForkServer, Group, Limits, Running, Watch};
-use pspo::verify::{excerpt, matches_output};
+use pspo::verify::{excerpt, failed, matches_output};
 use serde_json::{Value, json};
 
 use crate::channel::{Channel, Incoming};
 use crate::outcome::{Failure, failure, raised};
 use crate::plain;
-use crate::servers::{CANDIDATE, failed, judge};
+use crate::servers::{CANDIDATE, judge};
 
 /// What one test came to.
 pub(crate) type TestResult = Result<(), Failure>;
