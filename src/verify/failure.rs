@@ -97,7 +97,8 @@ pub fn run_failure(
 pub fn build_failure(event: Event, ended: &Ended, limits: &Limits) -> Option<Failure> {
     let (_, what) = failure(event, ended, limits, |_| Outcome::Compile)?;
     let said = String::from_utf8_lossy(&ended.stderr);
-    let error = said.lines().find(|line| line.contains("error")).map(excerpt);
+    let tells = |line: &&str| ["error", "undefined reference"].iter().any(|word| line.contains(word));
+    let error = said.lines().find(tells).map(excerpt);
     Some((Outcome::Compile, error.unwrap_or(what)))
 }
 

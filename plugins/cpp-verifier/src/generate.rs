@@ -11,7 +11,7 @@ use crate::source::{code_only, has_class, heads, includes, is_word};
 pub(crate) const HEADERS: &str = "#include <stdlib.h>\n#include <algorithm>\n#include <math.h>\n#include <stdio.h>\n#include <vector>\n#include <string>\n#include <climits>\n#include <cstring>\n#include <iostream>\n";
 pub(crate) const WIRE: &str = include_str!("harness/wire.hpp");
 pub(crate) const CANDIDATE: &str = include_str!("harness/candidate.hpp");
-const JUDGE: &str = include_str!("harness/judge.hpp");
+pub(crate) const JUDGE: &str = include_str!("harness/judge.hpp");
 
 /// Words of the language that [`behind`] uses: a program may have made macros of them.
 const WORDS: &[&str] = &["int", "main", "return", "auto", "switch", "case"];
@@ -85,7 +85,7 @@ pub(crate) fn judge(prompt: &str, signatures: &[Signature], code: &str) -> Strin
     }
     let types = types(prompt, signatures);
     let stubs: String = signatures.iter().enumerate().map(|(place, signature)| stub(place, signature)).collect();
-    format!("{HEADERS}{WIRE}{JUDGE}{types}#line 1 \"prompt\"\n{rest}\n#line 1 \"stubs\"\n{stubs}#line 1 \"tests\"\n{code}\n")
+    format!("{types}#line 1 \"prompt\"\n{rest}\n#line 1 \"stubs\"\n{stubs}#line 1 \"tests\"\n{code}\n")
 }
 
 /// The parameters that come back.

@@ -4,6 +4,7 @@
 mod config;
 mod generate;
 mod judges;
+mod prefix;
 mod session;
 mod signature;
 mod source;

@@ -1,37 +1,40 @@
 //! [`Toolchain`]: the compiler, in a sandbox of its own.
 
-use pspo::plugin::VerifyError;
-use pspo::sandbox::{InnerFile, Program, Sandbox, SandboxConfig};
+use std::sync::{Mutex, PoisonError};
+
+use pspo::plugin::{Outcome, VerifyError};
+use pspo::sandbox::{Ended, Event, InnerFile, Program, Sandbox, SandboxConfig};
 use pspo::verify::{Failure, build_failure, failed};
 
 use crate::CppConfig;
-use crate::generate::{Around, CANDIDATE, HEADERS, WIRE};
+use crate::generate::{Around, CANDIDATE, HEADERS, JUDGE, WIRE};
+use crate::prefix::{Prefix, Text};
 
 /// Bytes of a program, at most.
 const LARGEST_PROGRAM: u64 = 64 << 20;
 
-/// Bytes of a precompiled header, at most.
-const LARGEST_HEADER: u64 = 256 << 20;
-
 /// Quiet but for one error: of what is written to standard error, the end is kept.
-const QUIET: &[&str] = &["-w", "-fmax-errors=1", "-fdiagnostics-color=never"];
+pub(crate) const QUIET: &[&str] = &["-w", "-fmax-errors=1", "-fdiagnostics-color=never"];
+
+/// Where a source is, within the sandbox.
+const SOURCE: &str = "main.cpp";
 
 /// A compiler that works.
 pub(crate) struct Toolchain {
-    config: CppConfig,
-    sandbox: Sandbox,
-    /// What stands before every program that tests call.
-    header: String,
-    /// The same as the compiler reads it fastest; empty where it does not.
-    precompiled: Vec<u8>,
+    pub config: CppConfig,
+    pub sandbox: Sandbox,
     pub version: String,
+    /// What stands before every program that tests call.
+    before: Mutex<Prefix>,
+    /// What stands before all tests.
+    judges: Mutex<Prefix>,
 }
 
 /// A program's binary, or why there is none.
 pub(crate) type Built = Result<Vec<u8>, Failure>;
 
 impl Toolchain {
-    /// Finds the compiler and compiles what is the same for all programs.
+    /// Finds the compiler, and tries it.
     pub fn new(config: &CppConfig) -> Result<Self, VerifyError> {
         let sandbox = SandboxConfig {
             limits: config.build_limits.clone(),
@@ -39,65 +42,50 @@ impl Toolchain {
             readable: config.readable.clone(),
         };
         let sandbox = Sandbox::new(sandbox).map_err(failed)?;
-        let mut this = Self {
-            config: config.clone(),
-            sandbox,
-            header: [HEADERS, WIRE, CANDIDATE].concat(),
-            precompiled: Vec::new(),
-            version: String::new(),
-        };
+        let before = Prefix::new("before.hpp", [HEADERS, WIRE, CANDIDATE].concat(), &[]);
+        // A subscript out of bounds, which a program's answers can lead to, ends the tests.
+        let judges = Prefix::new("judge.hpp", [HEADERS, WIRE, JUDGE].concat(), &["-D_GLIBCXX_ASSERTIONS"]);
+        let (before, judges) = (Mutex::new(before), Mutex::new(judges));
+        let mut this = Self { config: config.clone(), sandbox, version: String::new(), before, judges };
         let (_, ended) = this.run(this.command().args(["--version"]))?;
         let said = String::from_utf8_lossy(&ended.stdout);
         this.version = said.lines().next().unwrap_or("a compiler").to_owned();
-        // Clang compares times of headers, and here they are of the moment.
-        let output = if this.version.contains("clang") { "/dev/null" } else { "before.hpp.gch" };
-        let header = this
-            .command()
-            .args(&config.flags)
-            .args(QUIET)
-            .args(["-x", "c++-header", "before.hpp", "-o", output])
-            .file(InnerFile { name: "before.hpp", contents: this.header.as_bytes(), executable: false })
-            .brings("before.hpp.gch", LARGEST_HEADER);
-        let (event, mut ended) = this.run(header)?;
-        if let Some((_, what)) = build_failure(event, &ended, this.sandbox.limits()) {
-            let (compiler, flags) = (&config.compiler, &config.flags);
-            return Err(VerifyError::Failed(format!("{compiler:?} with {flags:?} does not compile C++20: {what}")));
+        match this.program("int main() {}", None)? {
+            Ok(_) => Ok(this),
+            Err((_, what)) => {
+                let (compiler, flags) = (&config.compiler, &config.flags);
+                Err(VerifyError::Failed(format!("{compiler:?} with {flags:?} does not compile: {what}")))
+            }
         }
-        this.precompiled = ended.files.swap_remove(0);
-        Ok(this)
-    }
-
-    pub fn sandbox(&self) -> &Sandbox {
-        &self.sandbox
     }
 
     /// Compiles a program, alone or with code around it.
     pub fn program(&self, program: &str, around: Option<&Around>) -> Result<Built, VerifyError> {
         let Some(Around { before, behind }) = around else { return self.build(program, self.command()) };
-        let file = |name, contents| InnerFile { name, contents, executable: false };
-        let mut command = self
-            .command()
-            .args(["-include", "before.hpp", "-include", "types.hpp"])
-            .file(file("before.hpp", self.header.as_bytes()))
-            .file(file("types.hpp", before.as_bytes()));
-        if !self.precompiled.is_empty() {
-            command = command.file(file("before.hpp.gch", &self.precompiled));
-        }
+        let prefix = self.text(&self.before)?;
+        let types = InnerFile { name: "types.hpp", contents: before.as_bytes(), executable: false };
+        let command = prefix.before(self.command()).args(["-include", "types.hpp"]).file(types);
         self.build(&format!("{program}{behind}"), command)
     }
 
-    /// Compiles what is trusted: a subscript out of bounds, which a program's answers can lead to, ends it.
+    /// Compiles what is trusted.
     pub fn judge(&self, source: &str) -> Result<Built, VerifyError> {
-        self.build(source, self.command().args(["-D_GLIBCXX_ASSERTIONS"]))
+        let prefix = self.text(&self.judges)?;
+        self.build(source, prefix.before(self.command()))
+    }
+
+    fn text(&self, prefix: &Mutex<Prefix>) -> Result<Text, VerifyError> {
+        prefix.lock().unwrap_or_else(PoisonError::into_inner).text(self)
     }
 
     fn build(&self, source: &str, command: Program<'_>) -> Result<Built, VerifyError> {
         let command = command
             .args(QUIET)
-            .args(["-o", "main", "main.cpp"])
+            .args(["-o", "main", SOURCE])
             .args(&self.config.flags)
+            // An assertion that is compiled away would hold.
             .args(["-UNDEBUG"])
-            .file(InnerFile { name: "main.cpp", contents: source.as_bytes(), executable: false })
+            .file(InnerFile { name: SOURCE, contents: source.as_bytes(), executable: false })
             .brings("main", LARGEST_PROGRAM);
         let (event, mut ended) = self.run(command)?;
         if let Some(failure) = build_failure(event, &ended, self.sandbox.limits()) {
@@ -105,16 +93,16 @@ impl Toolchain {
         }
         let binary = ended.files.swap_remove(0);
         if binary.is_empty() {
-            return Ok(Err((pspo::plugin::Outcome::Compile, "compiling made no program".into())));
+            return Ok(Err((Outcome::Compile, "compiling made no program".into())));
         }
         Ok(Ok(binary))
     }
 
-    fn command<'a>(&self) -> Program<'a> {
+    pub fn command<'a>(&self) -> Program<'a> {
         Program::new(&self.config.compiler)
     }
 
-    fn run(&self, program: Program<'_>) -> Result<(pspo::sandbox::Event, pspo::sandbox::Ended), VerifyError> {
+    pub fn run(&self, program: Program<'_>) -> Result<(Event, Ended), VerifyError> {
         self.sandbox.start(&program).and_then(|it| it.wait_to_end()).map_err(failed)
     }
 }

@@ -27,7 +27,7 @@ pub struct CppVerifier {
 }
 
 impl CppVerifier {
-    /// A verifier by `config`; compiles what is the same for all programs.
+    /// A verifier by `config`; tries the compiler.
     ///
     /// # Errors
     /// If a limit is out of its bounds, the compiler cannot be used, or a layer of the sandbox is missing.
@@ -163,6 +163,6 @@ impl Verifier for CppVerifier {
     }
 
     fn about(&self) -> String {
-        format!("{}; {}", self.toolchain.version, self.toolchain.sandbox().layers())
+        format!("{}; {}", self.toolchain.version, self.toolchain.sandbox.layers())
     }
 }
