@@ -102,7 +102,7 @@ fn types(prompt: &str, signatures: &[Signature]) -> String {
         let mut name = |name: String, kind: &str| {
             writeln!(text, "using {name} = std::remove_cvref_t<{kind}>;").expect("a string takes text");
             if kind != "void" {
-                writeln!(checks, "static_assert(pspo_wire::crosses<pspo_types::{name}>(), \"values of the type `{kind}` cannot be passed to a program\");").expect("a string takes text");
+                writeln!(checks, "static_assert(pspo_wire::crosses<pspo_types::{name}>(), \"`{kind}` is no plain data\");").expect("a string takes text");
             }
         };
         name(format!("r{place}"), &signature.result);
