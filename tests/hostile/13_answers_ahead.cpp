@@ -1,6 +1,6 @@
-// answers again from a thread, so that an answer is there before its question
+// answers before its question, as far as it can guess
 // tests: assert
-// outcome: tamper
+// outcome: tamper wrong
 #include <unistd.h>
 struct Say {
     char bytes[64];
@@ -10,7 +10,7 @@ struct Say {
 };
 int solve(int a, int b) {
     Say().put(18L).put(1L).put('v').put('i').put(3L).to_all();
-    Say().put(18L).put(2L).put('v').put('i').put(25L).to_all();
+    Say().put(18L).put(2L).put('v').put('i').put(7L).to_all();
     usleep(100000);
     return 4;
 }
