@@ -58,6 +58,13 @@ impl CommandVerifier {
         if let Some(failure) = build_failure(event, &ended, self.build.limits()) {
             return Ok(Err(failure));
         }
+        // They are to be laid out in the folder where it runs.
+        let bytes = program.len() as u64 + ended.files.iter().map(|file| file.len() as u64).sum::<u64>();
+        let most = self.config.limits.disk_bytes / 2;
+        if bytes > most {
+            let what = format!("building made {bytes} bytes or more, where half of `disk_bytes` is {most}");
+            return Ok(Err((Outcome::Compile, what)));
+        }
         match ended.files.iter().position(Vec::is_empty) {
             Some(missing) => {
                 let what = format!("building made no `{}`", self.config.artifacts[missing]);

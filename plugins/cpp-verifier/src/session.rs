@@ -111,6 +111,11 @@ impl Runner {
                         (_, event @ Event::Deadline) | (1, event) => {
                             return self.conclude(program.running, event, until).map(Err);
                         }
+                        // It may be an answer that they print.
+                        (_, _) if questions > 0 => {
+                            let what = "with what it returned, the tests wrote too much";
+                            return Ok(Err((Outcome::Output, what.into())));
+                        }
                         (_, _) => {
                             return Err(VerifyError::Unsupported("test code that prints without end".into()));
                         }
@@ -132,7 +137,8 @@ impl Runner {
                     }
                 }
                 Some((b'w', what)) => {
-                    let what = String::from_utf8_lossy(what);
+                    const LONGEST: usize = 200;
+                    let what: String = String::from_utf8_lossy(what).chars().take(LONGEST).collect();
                     return Ok(Err((Outcome::Wrong, format!("failed at {what}"))));
                 }
                 Some((b'x', _)) => return Ok(Err((Outcome::Wrong, "returned a value of another type".into()))),

@@ -10,9 +10,6 @@ use crate::CppConfig;
 use crate::generate::{Around, CANDIDATE, HEADERS, JUDGE, WIRE};
 use crate::prefix::{Prefix, Text};
 
-/// Bytes of a program, at most.
-const LARGEST_PROGRAM: u64 = 64 << 20;
-
 /// Quiet but for one error: of what is written to standard error, the end is kept.
 pub(crate) const QUIET: &[&str] = &["-w", "-fmax-errors=1", "-fdiagnostics-color=never"];
 
@@ -79,6 +76,8 @@ impl Toolchain {
     }
 
     fn build(&self, source: &str, command: Program<'_>) -> Result<Built, VerifyError> {
+        // It is to be laid out in the folder where it runs, with room for what it writes there.
+        let largest = self.config.limits.disk_bytes / 2;
         let command = command
             .args(QUIET)
             .args(["-o", "main", SOURCE])
@@ -86,7 +85,7 @@ impl Toolchain {
             // An assertion that is compiled away would hold.
             .args(["-UNDEBUG"])
             .file(InnerFile { name: SOURCE, contents: source.as_bytes(), executable: false })
-            .brings("main", LARGEST_PROGRAM);
+            .brings("main", largest + 1);
         let (event, mut ended) = self.run(command)?;
         if let Some(failure) = build_failure(event, &ended, self.sandbox.limits()) {
             return Ok(Err(failure));
@@ -94,6 +93,10 @@ impl Toolchain {
         let binary = ended.files.swap_remove(0);
         if binary.is_empty() {
             return Ok(Err((Outcome::Compile, "compiling made no program".into())));
+        }
+        if binary.len() as u64 > largest {
+            let what = format!("its binary has more than {largest} bytes, half of `disk_bytes`");
+            return Ok(Err((Outcome::Compile, what)));
         }
         Ok(Ok(binary))
     }
