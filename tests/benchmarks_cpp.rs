@@ -73,7 +73,12 @@ fn mutants_fail() {
         .par_iter()
         .map(|(problem, kind, program)| {
             let verdict = VERIFIER.verify(Submission::rewarded(problem, program));
-            (problem, kind, program, verdict.unwrap_or_else(|error| panic!("{}: {error}\n{program}", problem.id)))
+            (
+                problem,
+                kind,
+                program,
+                verdict.unwrap_or_else(|error| panic!("{}: {error}\n{program}", problem.id)),
+            )
         })
         .collect();
     let count = |outcome: Outcome| judged.iter().filter(|judged| judged.3.outcome == outcome).count();

@@ -132,9 +132,12 @@ mod tests {
     fn messages_are_whole_or_garbage() {
         assert_eq!(receive(b""), Incoming::Closed);
         assert_eq!(receive(b"\x02\0\0\0\0\0\0\0[]"), Incoming::Message(b"[]".to_vec()));
-        for garbage in
-            [&b"\x03\0\0\0\0\0\0\0[]"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x01\0\x10\0\0\0\0\0", b"PASSED"]
-        {
+        for garbage in [
+            &b"\x03\0\0\0\0\0\0\0[]"[..],
+            b"\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x01\0\x10\0\0\0\0\0",
+            b"PASSED",
+        ] {
             assert_eq!(receive(garbage), Incoming::Garbage, "{garbage:?}");
         }
     }

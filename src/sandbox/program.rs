@@ -190,7 +190,8 @@ impl Sandbox {
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let streams = [memory_file(program.stdin)?, stdout_end, stderr_end];
         let watched = Watched { stdout, stderr, brought };
-        let program = numbers.iter().fold(program.clone(), |program, (name, number)| program.env(name, number));
+        let program =
+            numbers.iter().fold(program.clone(), |program, (name, number)| program.env(name, number));
         self.supervised(&program, streams, watched, stages, self.cgroup()?)
     }
 

@@ -103,7 +103,9 @@ fn lines(language: Language, program: &str, code: &[bool], from: usize) -> Vec<P
                 let words = ["import ", "from ", "pass"];
                 ("pass", text.ends_with([':', '\\']) || words.iter().any(|word| text.starts_with(word)))
             }
-            Language::Cpp => (";", !text.ends_with(';') || text.matches(';').count() > 1 || text.contains('}')),
+            Language::Cpp => {
+                (";", !text.ends_with(';') || text.matches(';').count() > 1 || text.contains('}'))
+            }
         };
         if at >= from && whole && depth == 0 && starts && !head && code[at] {
             places.push((at, text.len(), nothing.into()));

@@ -38,9 +38,17 @@ pub(crate) fn around_calls(program: &str, calls: &[(&str, usize)]) -> Result<Aro
             let types = |what: &str, count| (0..count).map(|it| format!("{what}{it}")).collect::<Vec<_>>();
             let all = types("A", arguments + more).join(", ");
             let declared: String = (0..arguments + more).map(|it| format!(", class A{it}")).collect();
-            let given = types("A", arguments).iter().map(|it| format!("std::remove_cvref_t<{it}>")).collect::<Vec<_>>().join(", ");
+            let given = types("A", arguments)
+                .iter()
+                .map(|it| format!("std::remove_cvref_t<{it}>"))
+                .collect::<Vec<_>>()
+                .join(", ");
             let rank = MOST_DEFAULTS - more;
-            for (class, function) in [("", "(*)"), (", class C", "(C::*)"), (", class C", "(C::*)")].iter().zip(["", "", " const"]).map(|((class, pointer), end)| (*class, format!("R {pointer}({all}){end}"))) {
+            for (class, function) in [("", "(*)"), (", class C", "(C::*)"), (", class C", "(C::*)")]
+                .iter()
+                .zip(["", "", " const"])
+                .map(|((class, pointer), end)| (*class, format!("R {pointer}({all}){end}")))
+            {
                 writeln!(before, "template <class R{class}{declared}> pspo_wire::parameters<{given}> pspo_parameters_{arguments}(pspo_wire::rank<{rank}>, {function});").expect("a string takes text");
             }
         }
@@ -67,7 +75,10 @@ pub(crate) fn around_signatures(prompt: &str, signatures: &[Signature]) -> Aroun
     let mut cases = String::new();
     for (place, signature) in signatures.iter().enumerate() {
         let name = &signature.name;
-        let kinds = (0..signature.parameters.len()).map(|it| format!("pspo_types::a{place}_{it}")).collect::<Vec<_>>().join(", ");
+        let kinds = (0..signature.parameters.len())
+            .map(|it| format!("pspo_types::a{place}_{it}"))
+            .collect::<Vec<_>>()
+            .join(", ");
         let back: String = changed(signature).map(|it| format!(", {it}")).collect();
         writeln!(before, "template <class F> pspo_wire::state pspo_answer_{place}(pspo_wire::reader& from, pspo_wire::writer& to, F function) {{ return pspo_wire::answer<pspo_types::r{place}{back}>(from, to, pspo_wire::parameters<{kinds}>(), function); }}").expect("a string takes text");
         writeln!(cases, "case {place}: return pspo_answer_{place}(pspo_from, pspo_to, [](auto&... pspo_each) {{ return ::{name}(pspo_each...); }});").expect("a string takes text");
@@ -84,7 +95,8 @@ pub(crate) fn judge(prompt: &str, signatures: &[Signature], code: &str) -> Strin
         rest.replace_range(range, "");
     }
     let types = types(prompt, signatures);
-    let stubs: String = signatures.iter().enumerate().map(|(place, signature)| stub(place, signature)).collect();
+    let stubs: String =
+        signatures.iter().enumerate().map(|(place, signature)| stub(place, signature)).collect();
     format!("{types}#line 1 \"prompt\"\n{rest}\n#line 1 \"stubs\"\n{stubs}#line 1 \"tests\"\n{code}\n")
 }
 
@@ -102,7 +114,11 @@ fn types(prompt: &str, signatures: &[Signature]) -> String {
         let mut name = |name: String, kind: &str| {
             writeln!(text, "using {name} = std::remove_cvref_t<{kind}>;").expect("a string takes text");
             if kind != "void" {
-                writeln!(checks, "static_assert(pspo_wire::crosses<pspo_types::{name}>(), \"`{kind}` is no plain data\");").expect("a string takes text");
+                writeln!(
+                    checks,
+                    "static_assert(pspo_wire::crosses<pspo_types::{name}>(), \"`{kind}` is no plain data\");"
+                )
+                .expect("a string takes text");
             }
         };
         name(format!("r{place}"), &signature.result);
@@ -124,7 +140,8 @@ fn stub(place: usize, signature: &Signature) -> String {
     let declared = declared.collect::<Vec<_>>().join(", ");
     let mut text = format!("{result} {name}({declared}) {{\npspo_wire::question pspo_asks({place});\n");
     for number in 0..parameters.len() {
-        writeln!(text, "pspo_wire::write<pspo_types::a{place}_{number}>(pspo_asks.asks, pspo_{number});").expect("a string takes text");
+        writeln!(text, "pspo_wire::write<pspo_types::a{place}_{number}>(pspo_asks.asks, pspo_{number});")
+            .expect("a string takes text");
     }
     let get = |kind: String| format!("pspo_asks.get<pspo_types::{kind}>();");
     let got = if result == "void" { "" } else { "auto pspo_result = " };
@@ -139,7 +156,9 @@ fn stub(place: usize, signature: &Signature) -> String {
 /// A `main` that answers, behind a program that may end anywhere: in a comment, on a line that goes on.
 fn behind(cases: &str) -> String {
     let undone: String = WORDS.iter().map(|word| format!("#undef {word}\n")).collect();
-    format!("\n\n{undone}#line 1 \"harness\"\nint main() {{ return pspo_serve([](auto pspo_function, auto& pspo_from, auto& pspo_to) {{ switch (pspo_function) {{\n{cases}}} return pspo_no_function; }}); }}\n")
+    format!(
+        "\n\n{undone}#line 1 \"harness\"\nint main() {{ return pspo_serve([](auto pspo_function, auto& pspo_from, auto& pspo_to) {{ switch (pspo_function) {{\n{cases}}} return pspo_no_function; }}); }}\n"
+    )
 }
 
 /// That a test's name of a function is one, before it becomes code.

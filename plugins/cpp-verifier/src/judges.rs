@@ -44,7 +44,11 @@ impl Judges {
                 judge.insert(built).clone()
             }
         };
-        built.map_err(|what| VerifyError::Unsupported(format!("tests that do not compile with stubs of what they call: {what}")))
+        built.map_err(|what| {
+            VerifyError::Unsupported(format!(
+                "tests that do not compile with stubs of what they call: {what}"
+            ))
+        })
     }
 
     fn place(&self, source: &str) -> Place {
@@ -56,7 +60,8 @@ impl Judges {
             return Arc::clone(place);
         }
         if places.by_source.len() >= MOST {
-            let oldest = places.by_source.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| Arc::clone(key));
+            let oldest =
+                places.by_source.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| Arc::clone(key));
             oldest.and_then(|key| places.by_source.remove(&key));
         }
         let place = Place::default();

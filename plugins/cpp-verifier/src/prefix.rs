@@ -59,7 +59,9 @@ impl Prefix {
         let (event, mut ended) = toolchain.run(command)?;
         if let Some((_, what)) = build_failure(event, &ended, toolchain.sandbox.limits()) {
             let flags = &toolchain.config.flags;
-            return Err(VerifyError::Failed(format!("tests that call functions need C++20, with {flags:?}: {what}")));
+            return Err(VerifyError::Failed(format!(
+                "tests that call functions need C++20, with {flags:?}: {what}"
+            )));
         }
         self.text.precompiled = Arc::new(ended.files.swap_remove(0));
         self.tried = true;
@@ -78,6 +80,10 @@ impl Text {
         if self.precompiled.is_empty() {
             return command;
         }
-        command.file(InnerFile { name: &self.precompiled_name, contents: &self.precompiled, executable: false })
+        command.file(InnerFile {
+            name: &self.precompiled_name,
+            contents: &self.precompiled,
+            executable: false,
+        })
     }
 }

@@ -141,7 +141,9 @@ impl Runner {
                     let what: String = String::from_utf8_lossy(what).chars().take(LONGEST).collect();
                     return Ok(Err((Outcome::Wrong, format!("failed at {what}"))));
                 }
-                Some((b'x', _)) => return Ok(Err((Outcome::Wrong, "returned a value of another type".into()))),
+                Some((b'x', _)) => {
+                    return Ok(Err((Outcome::Wrong, "returned a value of another type".into())));
+                }
                 Some((b't', _)) => return Ok(Err(tampered())),
                 Some((b'd', [])) => done = true,
                 _ => return Err(VerifyError::Failed(format!("the tests' process said {message:?}"))),
@@ -186,7 +188,13 @@ impl Runner {
     }
 
     /// Asks a program, and returns the value that it answers.
-    fn ask(&self, program: &mut Speaker, number: u64, question: &[u8], until: Instant) -> Result<Answer, VerifyError> {
+    fn ask(
+        &self,
+        program: &mut Speaker,
+        number: u64,
+        question: &[u8],
+        until: Instant,
+    ) -> Result<Answer, VerifyError> {
         program.channel.send(&[&number.to_le_bytes()[..], question].concat());
         let message = loop {
             match program.channel.receive() {
@@ -219,7 +227,9 @@ impl Runner {
     /// How a program failed that answers no more. It may have closed its end and run on.
     fn conclude(&self, mut running: Running, event: Event, until: Instant) -> Result<Failure, VerifyError> {
         let event = match event {
-            Event::Ended => running.wait(Watch::Nothing, until.max(Instant::now() + SETTLE)).map_err(failed)?,
+            Event::Ended => {
+                running.wait(Watch::Nothing, until.max(Instant::now() + SETTLE)).map_err(failed)?
+            }
             event => event,
         };
         let ended = running.end().map_err(failed)?;

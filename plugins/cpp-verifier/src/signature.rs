@@ -31,8 +31,9 @@ pub(crate) struct Parameter {
 const SPECIFIERS: &[&str] = &["static", "inline", "constexpr", "extern", "virtual"];
 
 /// Words that are types, or a part of one, and no names.
-const TYPES: &[&str] =
-    &["int", "long", "short", "char", "bool", "float", "double", "unsigned", "signed", "const", "void", "auto"];
+const TYPES: &[&str] = &[
+    "int", "long", "short", "char", "bool", "float", "double", "unsigned", "signed", "const", "void", "auto",
+];
 
 impl Signature {
     /// The last head of `name` in `source`.
@@ -64,20 +65,31 @@ impl Signature {
             None => code.len(),
         };
         let result = text(&code[begin..at]);
-        let result = result.split(' ').filter(|word| !SPECIFIERS.contains(word)).collect::<Vec<_>>().join(" ");
+        let result =
+            result.split(' ').filter(|word| !SPECIFIERS.contains(word)).collect::<Vec<_>>().join(" ");
         let result = result.trim_end_matches(['&', ' ']).to_owned();
-        if result.is_empty() || result.contains(['*', ':', '(']) && !result.contains("std::") || result.starts_with("template") || result == "auto" {
-            return Err(unsupported(format!("`{name}` of the type `{result}`: its result must be plain data")));
+        if result.is_empty()
+            || result.contains(['*', ':', '(']) && !result.contains("std::")
+            || result.starts_with("template")
+            || result == "auto"
+        {
+            return Err(unsupported(format!(
+                "`{name}` of the type `{result}`: its result must be plain data"
+            )));
         }
         // Of the source, as defaults may hold quotes.
         let inner = &source[open + 1..close - 1];
         let pieces = split(inner, &code[open + 1..close - 1]);
         let parameters = pieces.into_iter().map(|piece| {
-            parameter(piece).ok_or_else(|| unsupported(format!("the parameter `{}` of `{name}`: it must be plain data", piece.trim())))
+            parameter(piece).ok_or_else(|| {
+                unsupported(format!("the parameter `{}` of `{name}`: it must be plain data", piece.trim()))
+            })
         });
         let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
         if result == "void" && !parameters.iter().any(|parameter| parameter.changes) {
-            return Err(unsupported(format!("`{name}`, which neither returns a value nor changes an argument")));
+            return Err(unsupported(format!(
+                "`{name}`, which neither returns a value nor changes an argument"
+            )));
         }
         Ok(Self { name: name.to_owned(), result, parameters, begin, end })
     }
@@ -117,7 +129,10 @@ fn parameter(piece: &str) -> Option<Parameter> {
     }
     let name = declared.bytes().rev().take_while(|&byte| is_word(byte)).count();
     let (before, word) = declared.split_at(declared.len() - name);
-    let unnamed = name == 0 || before.trim().is_empty() || TYPES.contains(&word) || before.ends_with("::")
+    let unnamed = name == 0
+        || before.trim().is_empty()
+        || TYPES.contains(&word)
+        || before.ends_with("::")
         || before.split_whitespace().all(|word| word == "const");
     let kind = if unnamed { declared } else { before };
     let references = kind.bytes().filter(|&byte| byte == b'&').count();
@@ -130,7 +145,8 @@ fn parameter(piece: &str) -> Option<Parameter> {
             depth == 0
         })
         .collect();
-    let is_const = outer.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "const");
+    let is_const =
+        outer.split(|char: char| !char.is_alphanumeric() && char != '_').any(|word| word == "const");
     let kind = kind.split_whitespace().collect::<Vec<_>>().join(" ");
     Some(Parameter { kind, default, changes: references == 1 && !is_const })
 }
@@ -156,7 +172,11 @@ mod tests {
             ("std::string", Some("\"a,b\""), false),
             ("const int", Some("3"), false),
         ];
-        let found: Vec<_> = signature.parameters.iter().map(|it| (it.kind.as_str(), it.default.as_deref(), it.changes)).collect();
+        let found: Vec<_> = signature
+            .parameters
+            .iter()
+            .map(|it| (it.kind.as_str(), it.default.as_deref(), it.changes))
+            .collect();
         assert_eq!(found, expected);
         assert!(source[signature.begin..].starts_with("static vector") && signature.end == source.len());
         assert_eq!(of("void f(vector<int>& a);\nint x;").end, 23);

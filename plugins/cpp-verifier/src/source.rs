@@ -18,7 +18,9 @@ pub(crate) fn code_only(source: &str) -> Vec<u8> {
             b'/' if rest.starts_with(b"//") => at = end_of_line(bytes, at),
             b'/' if rest.starts_with(b"/*") => at = (find(at + 2, b"*/") + 2).min(bytes.len()),
             b'#' if line_is_blank => at = end_of_line(bytes, at),
-            b'R' if rest.starts_with(b"R\"") && !at.checked_sub(1).is_some_and(|before| is_word(bytes[before])) => {
+            b'R' if rest.starts_with(b"R\"")
+                && !at.checked_sub(1).is_some_and(|before| is_word(bytes[before])) =>
+            {
                 let open = find(at, b"(");
                 let end = [b")", bytes.get(at + 2..open).unwrap_or_default(), b"\""].concat();
                 at = (find(open, &end) + end.len()).min(bytes.len());
@@ -100,7 +102,8 @@ pub(crate) fn heads(code: &[u8], name: &str) -> Vec<usize> {
 /// Whether a class of this name is defined.
 pub(crate) fn has_class(code: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(code);
-    let mut words = text.split(|char: char| !char.is_alphanumeric() && char != '_').filter(|word| !word.is_empty());
+    let mut words =
+        text.split(|char: char| !char.is_alphanumeric() && char != '_').filter(|word| !word.is_empty());
     let mut before = "";
     words.any(|word| {
         let named = matches!(before, "class" | "struct") && word == name;
@@ -144,6 +147,9 @@ mod tests {
         let source = "int f(int); struct A { int f(); };\nint g() { return f(1); }\nint f (int x) {";
         assert_eq!(heads(&code_only(source), "f"), [4, source.rfind("f (").unwrap()]);
         assert!(has_class(b"class  Solution {", "Solution") && !has_class(b"Solution class;", "Solution"));
-        assert_eq!(includes("#include <a>\n # include<b>\nx").collect::<Vec<_>>(), ["#include <a>", "# include<b>"]);
+        assert_eq!(
+            includes("#include <a>\n # include<b>\nx").collect::<Vec<_>>(),
+            ["#include <a>", "# include<b>"]
+        );
     }
 }

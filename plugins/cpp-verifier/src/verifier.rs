@@ -108,7 +108,8 @@ impl<'a> Submitted<'a> {
                 }
             }
             TestCase::Call { function, arguments, expected } => {
-                let build = || toolchain.program(self.program, Some(&around_calls(self.program, &self.calls)?));
+                let build =
+                    || toolchain.program(self.program, Some(&around_calls(self.program, &self.calls)?));
                 let call = (function.as_str(), arguments.len());
                 let place = self.calls.iter().position(|it| *it == call).unwrap_or_default();
                 match built(&self.called, build)? {
@@ -131,7 +132,10 @@ impl<'a> Submitted<'a> {
     }
 }
 
-fn built(cell: &OnceCell<Built>, build: impl FnOnce() -> Result<Built, VerifyError>) -> Result<&Built, VerifyError> {
+fn built(
+    cell: &OnceCell<Built>,
+    build: impl FnOnce() -> Result<Built, VerifyError>,
+) -> Result<&Built, VerifyError> {
     if let Some(built) = cell.get() {
         return Ok(built);
     }

@@ -151,7 +151,13 @@ mod tests {
         }
         let deep = b"[\x01\0\0\0\0\0\0\0".repeat(100_000);
         assert_eq!(to_json(&deep), Err(NotJson::Malformed));
-        let keys = [&b"{\x02\0\0\0\0\0\0\0"[..], &number(b"i", &1_i64.to_le_bytes()), b"n", &number(b"u", &1_u64.to_le_bytes()), b"n"];
+        let keys = [
+            &b"{\x02\0\0\0\0\0\0\0"[..],
+            &number(b"i", &1_i64.to_le_bytes()),
+            b"n",
+            &number(b"u", &1_u64.to_le_bytes()),
+            b"n",
+        ];
         assert!(matches!(to_json(&keys.concat()), Err(NotJson::Other(_))));
     }
 }

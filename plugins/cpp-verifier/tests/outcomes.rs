@@ -18,7 +18,10 @@ fn problem(prompt: &str, tests: Value) -> Problem {
 }
 
 fn call(function: &str, arguments: Value, expected: Value) -> Problem {
-    problem("?", json!([{"kind": "call", "function": function, "arguments": arguments, "expected": expected}]))
+    problem(
+        "?",
+        json!([{"kind": "call", "function": function, "arguments": arguments, "expected": expected}]),
+    )
 }
 
 fn judge(problem: &Problem, program: &str) -> Verdict {
@@ -28,7 +31,8 @@ fn judge(problem: &Problem, program: &str) -> Verdict {
 }
 
 fn add() -> Problem {
-    let call = |a: i64, b: i64| json!({"kind": "call", "function": "add", "arguments": [a, b], "expected": a + b});
+    let call =
+        |a: i64, b: i64| json!({"kind": "call", "function": "add", "arguments": [a, b], "expected": a + b});
     problem("?", json!([call(1, 2), call(-1, 1), call(10, 5)]))
 }
 
@@ -50,20 +54,41 @@ const ADD: &str = "int s = 0; for (int n : numbers) s += n; return s * scale; }"
 fn it_keeps_the_contract() {
     let limits = Limits { cpu_seconds: 1.0, wall_seconds: 1.5, ..Limits::default() };
     let verifier = || CppVerifier::new(CppConfig { limits: limits.clone(), ..CppConfig::default() }).unwrap();
-    let wrong = ["", "int add(int a, int b) { return a - b; }", "double add(int a, int b) { return a + b; }", "int add"];
+    let wrong = [
+        "",
+        "int add(int a, int b) { return a - b; }",
+        "double add(int a, int b) { return a + b; }",
+        "int add",
+    ];
     testkit::verifier(verifier(), &add(), "int add(int a, int b) { return a + b; }", &wrong);
     let head = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b;";
-    let wrong = [format!("{head} }}"), format!("{head} std::cout << a; }}"), format!("{head} std::cout << a + b; return 1; }}")];
+    let wrong = [
+        format!("{head} }}"),
+        format!("{head} std::cout << a; }}"),
+        format!("{head} std::cout << a + b; return 1; }}"),
+    ];
     let wrong: Vec<_> = wrong.iter().map(String::as_str).collect();
     testkit::verifier(verifier(), &sum(), &format!("{head} std::cout << a + b; }}"), &wrong);
-    let wrong = [PROMPT.to_owned(), format!("{PROMPT} return 3; }}"), format!("{PROMPT} while (true); }}"), format!("{PROMPT} throw 1; }}")];
+    let wrong = [
+        PROMPT.to_owned(),
+        format!("{PROMPT} return 3; }}"),
+        format!("{PROMPT} while (true); }}"),
+        format!("{PROMPT} throw 1; }}"),
+    ];
     let wrong: Vec<_> = wrong.iter().map(String::as_str).collect();
     testkit::verifier(verifier(), &asserts(), &format!("{PROMPT}{ADD}"), &wrong);
 }
 
 #[test]
 fn verdicts_say_what_happened() {
-    let call = |body: &str| (add(), format!("#include <sys/wait.h>\n#include <unistd.h>\nint f(int x) {{ volatile int y[1000]; y[0] = x; return f(x + 1) + y[0]; }}\nint add(int a, int b) {{ {body} }}"));
+    let call = |body: &str| {
+        (
+            add(),
+            format!(
+                "#include <sys/wait.h>\n#include <unistd.h>\nint f(int x) {{ volatile int y[1000]; y[0] = x; return f(x + 1) + y[0]; }}\nint add(int a, int b) {{ {body} }}"
+            ),
+        )
+    };
     let assert = |body: &str| (asserts(), format!("{PROMPT} {body} }}"));
     let run = |body: &str| (sum(), format!("#include <iostream>\nint main() {{ {body} }}"));
     for ((problem, program), outcome, detail) in [
@@ -153,19 +178,54 @@ fn calls_take_and_return_plain_data() {
 fn calls_find_their_function() {
     for (program, arguments, expected, outcome) in [
         ("int f(int* a) { return *a; }", json!([1]), json!(1), Outcome::Compile),
-        ("int f(int a, int b) { return a + b; } int f(int a) { return f(a, 1); }", json!([1]), json!(2), Outcome::Pass),
+        (
+            "int f(int a, int b) { return a + b; } int f(int a) { return f(a, 1); }",
+            json!([1]),
+            json!(2),
+            Outcome::Pass,
+        ),
         ("int f(int a, int b = 5) { return a + b; }", json!([1]), json!(6), Outcome::Pass),
         ("auto f(int a) { return to_string(a); }", json!([1]), json!("1"), Outcome::Pass),
         ("int f(int&& a) noexcept;", json!([1]), json!(1), Outcome::Compile),
-        ("class Solution { int n = 1; public: int f(vector<int>& a) { return a.size() + n++; } };", json!([[1]]), json!(2), Outcome::Pass),
+        (
+            "class Solution { int n = 1; public: int f(vector<int>& a) { return a.size() + n++; } };",
+            json!([[1]]),
+            json!(2),
+            Outcome::Pass,
+        ),
         ("struct Solution { static int f(int a) { return a; } };", json!([3]), json!(3), Outcome::Pass),
-        ("class Solution { public: int f(int a) const { return a; } }; // int f(int a)", json!([3]), json!(3), Outcome::Pass),
+        (
+            "class Solution { public: int f(int a) const { return a; } }; // int f(int a)",
+            json!([3]),
+            json!(3),
+            Outcome::Pass,
+        ),
         ("class Solution { public: int g(int a) { return a; } };", json!([3]), json!(3), Outcome::Compile),
-        ("#define int long long\nint f(vector<int> a) { return a[0] * 2; }\nsigned main() { cout << f({1}); }", json!([[1_u64 << 40]]), json!(1_u64 << 41), Outcome::Pass),
-        ("#define read(x) cin >> x\n#define state 7\n#define auto 1\n#define return throw\nint f(int a) {\n#undef return\nreturn a + state; }", json!([1]), json!(8), Outcome::Pass),
-        ("int read() { return 1; } int link(int) { return 2; } int f(int a) { return a + read() + link(1); } // \\", json!([1]), json!(4), Outcome::Pass),
+        (
+            "#define int long long\nint f(vector<int> a) { return a[0] * 2; }\nsigned main() { cout << f({1}); }",
+            json!([[1_u64 << 40]]),
+            json!(1_u64 << 41),
+            Outcome::Pass,
+        ),
+        (
+            "#define read(x) cin >> x\n#define state 7\n#define auto 1\n#define return throw\nint f(int a) {\n#undef return\nreturn a + state; }",
+            json!([1]),
+            json!(8),
+            Outcome::Pass,
+        ),
+        (
+            "int read() { return 1; } int link(int) { return 2; } int f(int a) { return a + read() + link(1); } // \\",
+            json!([1]),
+            json!(4),
+            Outcome::Pass,
+        ),
         ("namespace { int f(int a) { return a; } }", json!([1]), json!(1), Outcome::Pass),
-        ("int f(vector<int> a) { if (a.empty()) return 0; a.pop_back(); return 1 + f(a); } int main() { return f({}); }", json!([[1, 1]]), json!(2), Outcome::Pass),
+        (
+            "int f(vector<int> a) { if (a.empty()) return 0; a.pop_back(); return 1 + f(a); } int main() { return f({}); }",
+            json!([[1, 1]]),
+            json!(2),
+            Outcome::Pass,
+        ),
     ] {
         let verdict = judge(&call("f", arguments, expected), &format!("{STD}{program}"));
         assert_eq!(verdict.outcome, outcome, "{program}\n{verdict:?}");
@@ -175,7 +235,10 @@ fn calls_find_their_function() {
 #[test]
 fn test_code_calls_across_a_channel() {
     let assert = |prompt: &str, code: &str, calls: Value| {
-        problem(prompt, json!([{"kind": "assert", "code": format!("#include <assert.h>\n{code}"), "calls": calls}]))
+        problem(
+            prompt,
+            json!([{"kind": "assert", "code": format!("#include <assert.h>\n{code}"), "calls": calls}]),
+        )
     };
     const TYPES: &str = "#include <map>\n#include <string>\n#include <vector>\nusing namespace std;\n";
     let rotate = assert(
@@ -188,16 +251,42 @@ fn test_code_calls_across_a_channel() {
         "int main() { assert(count(\"aab\\xff\")['a'] == 2 && count(\"\").empty()); assert(is_even(1L << 40)); assert(!is_even(-1)); }",
         json!(["is_even", "count"]),
     );
-    let subscript = assert(&format!("{TYPES}vector<int> f(int n) {{"), "int main() { assert(f(2)[1] == 1); }", json!(["f"]));
+    let subscript = assert(
+        &format!("{TYPES}vector<int> f(int n) {{"),
+        "int main() { assert(f(2)[1] == 1); }",
+        json!(["f"]),
+    );
     let narrow = assert("int f(int n) {", "int main() { assert(f(1) == 1); }", json!(["f"]));
     let body = "{ if (by > 0) { a.push_back(a[0]); a.erase(a.begin()); rotate(a, by - 1); } }";
     for (problem, program, outcome, says) in [
         (&rotate, format!("{TYPES}void rotate(vector<int>& a, int by) {body}"), Outcome::Pass, ""),
-        (&rotate, format!("{TYPES}void rotate(vector<int> a, int by) {body}"), Outcome::Wrong, "line 2: (a == vector<int>{2, 3, 1})"),
-        (&both, format!("{TYPES}map<char, float> count(string s) {{ map<char, float> c; for (char x : s) c[x]++; return c; }} bool is_even(long n) {{ return n % 2 == 0; }}"), Outcome::Pass, ""),
-        (&both, format!("{TYPES}map<char, float> count(string s) {{ return {{}}; }}"), Outcome::Compile, "is_even"),
+        (
+            &rotate,
+            format!("{TYPES}void rotate(vector<int> a, int by) {body}"),
+            Outcome::Wrong,
+            "line 2: (a == vector<int>{2, 3, 1})",
+        ),
+        (
+            &both,
+            format!(
+                "{TYPES}map<char, float> count(string s) {{ map<char, float> c; for (char x : s) c[x]++; return c; }} bool is_even(long n) {{ return n % 2 == 0; }}"
+            ),
+            Outcome::Pass,
+            "",
+        ),
+        (
+            &both,
+            format!("{TYPES}map<char, float> count(string s) {{ return {{}}; }}"),
+            Outcome::Compile,
+            "is_even",
+        ),
         (&subscript, format!("{TYPES}vector<int> f(int n) {{ return {{0, 1}}; }}"), Outcome::Pass, ""),
-        (&subscript, format!("{TYPES}vector<int> f(int n) {{ return {{}}; }}"), Outcome::Runtime, "with what it returned, the tests ended: killed by signal 6"),
+        (
+            &subscript,
+            format!("{TYPES}vector<int> f(int n) {{ return {{}}; }}"),
+            Outcome::Runtime,
+            "with what it returned, the tests ended: killed by signal 6",
+        ),
         (&narrow, "bool f(double n) { return n; }".into(), Outcome::Pass, ""),
         (&narrow, "void f(int n) {}".into(), Outcome::Wrong, "another type"),
         (&narrow, "struct A {}; A f(int n) { return {}; }".into(), Outcome::Compile, "aka ‘int’"),
@@ -211,13 +300,19 @@ fn test_code_calls_across_a_channel() {
 #[test]
 fn what_cannot_be_judged_is_an_error() {
     let assert = |prompt: &str, code: &str| {
-        problem(prompt, json!([{"kind": "assert", "code": format!("#include <assert.h>\n{code}"), "calls": ["f"]}]))
+        problem(
+            prompt,
+            json!([{"kind": "assert", "code": format!("#include <assert.h>\n{code}"), "calls": ["f"]}]),
+        )
     };
     let main = "int main() { f(1); }";
     for (problem, says) in [
         (assert("#include <no/such.hpp>\nint f(int n) {", main), "no/such.hpp"),
         (assert("struct A {}; int f(A n) {", main), "‘A’ was not declared"),
-        (assert("#include <memory>\nint f(std::shared_ptr<int> n) {", "int main() {}"), "`std::shared_ptr<int>` is no plain data"),
+        (
+            assert("#include <memory>\nint f(std::shared_ptr<int> n) {", "int main() {}"),
+            "`std::shared_ptr<int>` is no plain data",
+        ),
         (assert("int f(int* n) {", main), "`int* n`"),
         (assert("int g(int n) {", main), "the prompt must hold its head"),
         (assert("int f(int n) {", "int main() { return g(); }"), "‘g’ was not declared"),
@@ -233,7 +328,8 @@ fn what_cannot_be_judged_is_an_error() {
             other => panic!("{problem:?}: {other:?}"),
         }
     }
-    let missing = CppVerifier::new(CppConfig { compiler: "/no/such/compiler".into(), ..CppConfig::default() });
+    let missing =
+        CppVerifier::new(CppConfig { compiler: "/no/such/compiler".into(), ..CppConfig::default() });
     assert!(matches!(missing.err(), Some(VerifyError::Failed(what)) if what.contains("/no/such/compiler")));
     let flags = CppVerifier::new(CppConfig { flags: vec!["-std=c++2".into()], ..CppConfig::default() });
     assert!(matches!(flags.err(), Some(VerifyError::Failed(what)) if what.contains("-std=c++2")));
