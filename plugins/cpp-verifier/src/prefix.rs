@@ -52,7 +52,7 @@ impl Prefix {
             .command()
             .args(options)
             .args(QUIET)
-            .args(&toolchain.config.flags)
+            .args(toolchain.config.flags.iter().filter(compiles))
             .args(["-x", "c++-header", name, "-o", output])
             .file(self.text.file())
             .brings(&precompiled, LARGEST);
@@ -67,6 +67,11 @@ impl Prefix {
         self.tried = true;
         Ok(self.text.clone())
     }
+}
+
+/// Whether a flag is one for compiling: with a library, the header would be linked.
+fn compiles(flag: &&String) -> bool {
+    !["-l", "-L", "-Wl,"].iter().any(|start| flag.starts_with(start))
 }
 
 impl Text {

@@ -126,7 +126,8 @@ const STD: &str = "#include <array>\n#include <deque>\n#include <list>\n#include
 /// Functions of every type that is plain data, in one program; those that are right, and those that are not.
 #[test]
 fn calls_take_and_return_plain_data() {
-    let config = CppConfig { run_all: true, ..CppConfig::default() };
+    let flags = ["-std=c++20", "-O0", "-lm"].map(str::to_owned).to_vec();
+    let config = CppConfig { run_all: true, flags, ..CppConfig::default() };
     let verifier = CheckedVerifier::new(CppVerifier::new(config).unwrap());
     let mut program = STD.to_owned();
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
