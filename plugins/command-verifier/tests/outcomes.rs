@@ -33,6 +33,7 @@ fn cpp_programs_end_as_they_should() {
             wall_seconds: 20.0,
             cpu_seconds: 10.0,
             memory_bytes: 1 << 30,
+            disk_bytes: 256 << 20,
             ..Limits::default()
         },
         ..CommandConfig::cpp()
