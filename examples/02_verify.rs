@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use pspo_command_verifier as _;
 use pspo_cpp_verifier as _;
 use pspo_monty_verifier as _;
 use pspo_python_verifier as _;
+use pspo_unconfined_verifier as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,7 +74,7 @@ struct Arguments {
     candidates: Option<PathBuf>,
     verifier: Option<PathBuf>,
     out: Option<PathBuf>,
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     held_out: bool,
 }
 
@@ -109,13 +111,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let verifier = plugin::build::<Box<dyn VerifierConfig>>(Kind::Verifier, table)?.build()?;
     // Here what cannot be judged is told, line by line, and stops nothing.
     let never = ErrorLimit { share: Fraction::new(1.0), ..ErrorLimit::default() };
-    let pool = VerifierPool::new(CheckedVerifier::new(verifier), never);
+    let jobs =
+        arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let pool = VerifierPool::new(CheckedVerifier::new(verifier), never).with_jobs(jobs)?;
     let about = pool.about();
     if !about.is_empty() {
         eprintln!("{about}");
     }
-    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
 
     let (mut out, done) = match &arguments.out {
         Some(path) => go_on(path, &candidates)?,
@@ -124,7 +126,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let progress = Progress::new();
     let bar = progress.bar("judged", candidates.len() as u64);
     bar.inc(done as u64);
-    for batch in candidates[done..].chunks(BATCH * jobs.max(1)) {
+    for batch in candidates[done..].chunks(BATCH * jobs.get()) {
         let submissions: Vec<_> = batch
             .iter()
             .map(|(problem, program)| match arguments.held_out {
@@ -132,7 +134,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 false => Submission::rewarded(problem, program),
             })
             .collect();
-        let judged = threads.install(|| pool.verify_all(&submissions))?;
+        let judged = pool.verify_all(&submissions)?;
         for (submission, judged) in submissions.iter().zip(judged) {
             let judged = judged.map_err(|error| error.to_string());
             let line = Line::new(submission.problem, submission.tests.len(), judged);
@@ -180,8 +182,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--verifier" => arguments.verifier = Some(value()?.into()),
             "--out" => arguments.out = Some(value()?.into()),
             "--jobs" => {
-                let jobs = value()?.parse().ok().filter(|jobs| *jobs > 0);
-                arguments.jobs = Some(jobs.ok_or("--jobs must be a number of at least 1")?);
+                let jobs = value()?.parse().map_err(|_| "--jobs must be a number of at least 1")?;
+                arguments.jobs = Some(jobs);
             }
             "--held-out" => arguments.held_out = true,
             _ => {

@@ -16,6 +16,7 @@ use pspo::kernels::Device;
 use pspo::model::{Policy, Tokenizer};
 use pspo::plugin::VerifierConfig;
 use pspo::problems::{Pseudocode, Sizes};
+use pspo::reward::OutcomeReward;
 use pspo::steps::Lines;
 use pspo::trainer::events::{Event, Events, Recorder};
 use pspo::trainer::{PpoConfig, Stage, Trainer};
@@ -51,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let text = format!(
         r#"
 seed = 7
+outcome = "levels"
 
 [policy]
 arch = "small"
@@ -103,7 +105,10 @@ policy_learning_rate = 1e-3
         .problems(splits.rl)
         .splitter(Lines::python())
         .verifier(MontyConfig { seconds: 0.5, ..MontyConfig::default() }.build()?)
+        // ANCHOR: outcome
         .sparse_rewards()
+        .outcome_reward(OutcomeReward::Levels)
+        // ANCHOR_END: outcome
         .value_init(FromPolicy::default())
         .config(config)
         .seed(seed.child("rl"))

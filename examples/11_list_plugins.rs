@@ -14,6 +14,7 @@ use pspo_oracle_prm as _;
 use pspo_prior_value_init as _;
 use pspo_python_verifier as _;
 use pspo_statement_splitter as _;
+use pspo_unconfined_verifier as _;
 
 /// The table of a config file that a plugin of this kind is named in.
 fn table(kind: Kind) -> &'static str {

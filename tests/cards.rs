@@ -11,6 +11,7 @@ use pspo_oracle_prm as _;
 use pspo_prior_value_init as _;
 use pspo_python_verifier as _;
 use pspo_statement_splitter as _;
+use pspo_unconfined_verifier as _;
 use serde_json::Value;
 
 /// The example as a config file would have it, read and written again.

@@ -181,9 +181,13 @@ fn neither_threads_nor_order_nor_company_change_a_label() {
     };
     let one = in_pool(1, &setup.rollouts);
     let two = in_pool(2, &setup.rollouts);
-    assert_eq!(one.responses, two.responses);
-    assert_eq!(reasons(&one), reasons(&two));
-    assert_eq!(one.cost, two.cost);
+    let jobs = verifier(|program| program.len() % 7 == 0).with_jobs(NonZeroUsize::new(5).unwrap()).unwrap();
+    let jobs = run(&setup, &setup.rollouts, &jobs).unwrap();
+    for same in [two, jobs] {
+        assert_eq!(one.responses, same.responses);
+        assert_eq!(reasons(&one), reasons(&same));
+        assert_eq!(one.cost, same.cost);
+    }
     assert!(!one.skipped.is_empty());
 
     let mut order: Vec<usize> = (0..setup.rollouts.len()).collect();

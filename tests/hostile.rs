@@ -49,6 +49,10 @@ fn verifier() -> CheckedVerifier {
     CheckedVerifier::new(PythonVerifier::new(config()).unwrap())
 }
 
+/// Test code that is read as calls; with anything behind it, it is run by a process of its own.
+const CHECK: &str =
+    "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(20, 5) == 25\ncheck(solve)";
+
 /// The problem for a sort of tests: the sum of two numbers, as far as it can be.
 fn problem(sort: &str) -> Problem {
     let call = |expected: Value| json!({"kind": "call", "function": "solve", "arguments": [1, 2], "expected": expected});
@@ -61,9 +65,8 @@ fn problem(sort: &str) -> Problem {
         }
         "list" => json!([call(json!([1, 2]))]),
         "float" => json!([call(json!(0.5))]),
-        "assert" => assert(
-            "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(20, 5) == 25\ncheck(solve)",
-        ),
+        "assert" => assert(CHECK),
+        "assert_code" => assert(&format!("{CHECK}\nlen")),
         "assert_list" => assert("assert list(solve(1, 2)) == [1, 2]\nassert solve(1, 2) == [1, 2]"),
         "assert_float" => {
             assert("assert abs(solve(1, 2) - 0.5) < 1e-6 and all([abs(0.5 - solve(1, 2)) < 1e-6])")
@@ -118,7 +121,10 @@ fn none_passes_none_harms() {
             }
             judged
         });
-        for Hostile { name, program, sorts, outcomes } in corpus("py", "#") {
+        for Hostile { name, program, mut sorts, outcomes } in corpus("py", "#") {
+            if sorts.iter().any(|sort| sort == "assert") {
+                sorts.push("assert_code".into());
+            }
             for sort in &sorts {
                 let begin = Instant::now();
                 let verdict = verifier.verify(Submission::rewarded(&problem(sort), &program));

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use pspo::data::numbers::LearningRate;
+use pspo::data::numbers::{LearningRate, RewardCeiling};
 use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
 use pspo::model::{Arch, Policy, ScalarModel, Tokenizer, init};
@@ -11,7 +11,7 @@ use pspo::plugin::{
     CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
     Verifier, VerifyError, verifier_fn,
 };
-use pspo::reward::DenseReward;
+use pspo::reward::{DenseReward, OutcomeReward};
 use pspo::reward_model::{self, BradleyTerry, BradleyTerryConfig, Preference};
 use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
@@ -265,6 +265,100 @@ impl Stage for Killed<'_> {
     fn restore(&mut self, checkpoint: &pspo::trainer::Checkpoint) -> Result<(), TrainerError> {
         self.stage.restore(checkpoint)
     }
+}
+
+/// Three tests, of which a program passes as many as it has lines that say `x`, and one for being there; a line that
+/// says `b` does not compile, and breaks it.
+struct Graded {
+    counts_all: bool,
+}
+
+impl Verifier for Graded {
+    fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
+        let lines = |letter| submission.program.lines().filter(|line| *line == letter).count();
+        let passed = if lines("b") > 0 { 0 } else { 1 + lines("x").min(2) };
+        let outcome = match passed {
+            0 => Outcome::Compile,
+            3 => Outcome::Pass,
+            _ => Outcome::Wrong,
+        };
+        Ok(Verdict { outcome, passed, total: 3, ..wrong() })
+    }
+
+    fn counts_all(&self) -> bool {
+        self.counts_all
+    }
+
+    fn about(&self) -> String {
+        "three tests".into()
+    }
+}
+
+fn three_tests() -> ProblemSet {
+    let problems = (0..6).map(|id| problem(id, Task::Code));
+    ProblemSet::new(problems.map(|mut problem| {
+        problem.tests = vec![problem.tests[0].clone(); 3];
+        problem
+    }))
+    .unwrap()
+}
+
+#[test]
+fn graded_rewards_reach_the_policy_and_passing_stays_binary() {
+    let start = start();
+    let fraction = |ceiling| OutcomeReward::Fraction { ceiling };
+    let run_with = |outcome, iterations| {
+        let builder = builder(&start).problems(three_tests()).verifier(Graded { counts_all: true });
+        run(builder.outcome_reward(outcome).config(config(iterations)).build().unwrap()).0
+    };
+    let first = |outcome| {
+        let events = run_with(outcome, 1);
+        (events[0].metric(metrics::REWARD).unwrap(), events[0].metric(metrics::PASS_RATE).unwrap())
+    };
+    // The same responses, since the first rollouts come before anything is learned.
+    let (binary, passes) = first(OutcomeReward::Binary);
+    let (share, passes_of_share) = first(fraction(RewardCeiling::new(1.0)));
+    let (half, _) = first(fraction(RewardCeiling::new(0.5)));
+    let (levels, passes_of_levels) = first(OutcomeReward::Levels);
+    assert_eq!(binary, passes);
+    assert_eq!((passes_of_share, passes_of_levels), (passes, passes));
+    assert!(
+        (half - passes - (share - passes) / 2.0).abs() < 1e-6,
+        "the ceiling halves what failing ones get"
+    );
+    assert!(share > passes + 0.1 && levels < passes - 0.3, "{passes}: {share}, {levels}");
+
+    // Half of the responses pass the first test alone and few pass all: the shares lead there.
+    let rates = pass_rates(&run_with(fraction(RewardCeiling::new(1.0)), 25));
+    let last = rates[22..].iter().sum::<f64>() / 3.0;
+    assert!(rates[0] < 0.2 && last > 0.6, "{rates:?}");
+}
+
+#[test]
+fn a_graded_reward_that_would_mislead_is_refused() {
+    let tokenizer = Tokenizer::train(["x\n"], 257).unwrap();
+    let start = (Policy::random(&Device::cpu(), Seed::root(1)).unwrap(), tokenizer);
+    let fraction = |ceiling| OutcomeReward::Fraction { ceiling: RewardCeiling::try_new(ceiling).unwrap() };
+    let build = |counts_all, outcome| {
+        let builder = builder(&start).problems(three_tests()).verifier(Graded { counts_all });
+        let trainer = builder.outcome_reward(outcome).config(config(1)).build()?;
+        assert_eq!(trainer.about(), "three tests");
+        Ok(())
+    };
+    build(false, OutcomeReward::Levels).unwrap();
+    build(true, fraction(1.0)).unwrap();
+    let error = build(false, fraction(1.0)).unwrap_err();
+    assert!(matches!(error, TrainerError::UncountedTests), "{error}");
+
+    let dense = |outcome| {
+        let builder = builder(&start).problems(three_tests()).verifier(Graded { counts_all: true });
+        let builder = builder.dense_rewards(DenseReward::default()).prm(LikesY);
+        builder.outcome_reward(outcome).config(config(1)).build().map(drop)
+    };
+    dense(OutcomeReward::Levels).unwrap();
+    dense(fraction(0.7)).unwrap();
+    let error = dense(fraction(0.75)).unwrap_err().to_string();
+    assert!(error.contains("1 - weight_pass must be above weight_fail + 0.75"), "{error}");
 }
 
 #[test]

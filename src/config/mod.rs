@@ -32,6 +32,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
 };
-use crate::reward::DenseReward;
+use crate::reward::{DenseReward, OutcomeReward};
 use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
 use crate::verify::{ErrorLimit, VerifierPool};
 
@@ -73,12 +74,18 @@ pub struct Config {
     /// When the verifier's errors stop the run.
     #[serde(default)]
     pub error_limit: ErrorLimit,
+    /// Verdicts made at a time, on threads of their own; on rayon's threads where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier_jobs: Option<NonZeroUsize>,
     /// A process reward model by its `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prm: Option<serde_json::Value>,
     /// How the PRM's scores become rewards: sparse rewards alone where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseReward>,
+    /// What a program's verdict is worth: `"binary"` by default.
+    #[serde(default)]
+    pub outcome: OutcomeReward,
     /// The critic's start by its `type`.
     pub value_init: serde_json::Value,
     /// All numbers.
@@ -196,6 +203,9 @@ impl FromStr for Config {
             Ok(config) => config,
             Err(error) => return wrong(error.path().to_string(), error.inner()),
         };
+        if let Some(Err(error)) = config.dense.map(|dense| dense.check_order(&config.outcome)) {
+            return wrong("outcome".into(), &error);
+        }
         match config.ppo.check() {
             Err(error @ TrainerError::Sampling { key, .. }) => wrong(format!("ppo.sampling.{key}"), &error),
             checked => checked.map(|()| config).map_err(|error| Box::new(error).into()),
@@ -242,14 +252,20 @@ impl Config {
         let verifier: Box<dyn VerifierConfig> = plugin::build(Kind::Verifier, self.verifier.clone())?;
         let value_init: Box<dyn ValueInitConfig> = plugin::build(Kind::ValueInit, self.value_init.clone())?;
         let verifier = CheckedVerifier::new(part(Kind::Verifier, verifier.build())?);
+        let verifier = VerifierPool::new(verifier, self.error_limit);
+        let verifier = match self.verifier_jobs {
+            Some(jobs) => verifier.with_jobs(jobs).map_err(|error| Box::new(TrainerError::from(error)))?,
+            None => verifier,
+        };
         Ok(Parts {
             policy,
             tokenizer: Tokenizer::from_file(&self.policy.tokenizer, &self.policy.end)?,
             problems: ProblemSet::read_jsonl(BufReader::new(file))?,
             splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),
-            verifier: VerifierPool::new(verifier, self.error_limit),
+            verifier,
             prm,
             dense: self.dense,
+            outcome: self.outcome,
             reward_model: None,
             value_init: CheckedValueInit::new(part(Kind::ValueInit, value_init.build())?),
             config: self.ppo.clone(),

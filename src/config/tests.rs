@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::numbers::{KlCoefficient, KlTarget, RewardWeight};
+use crate::data::numbers::{KlCoefficient, KlTarget, RewardCeiling, RewardWeight};
 use crate::data::{Label, Labels, ResponseClass, Sequence};
 use crate::model::{ScalarModel, init};
 use crate::prm::{PrmExample, PrmTraining, PrmTrainingConfig};
@@ -115,6 +115,7 @@ fn dense_rewards_and_adaptive_kl_are_the_builders_to_the_byte() {
         r#"
         seed = 7
         name = "dense"
+        verifier_jobs = 3
         policy = {{ arch = "toy", tokenizer = '{}' }}
         problems = {{ path = '{}' }}
         splitter = {{ type = "lines" }}
@@ -171,6 +172,47 @@ fn dense_rewards_and_adaptive_kl_are_the_builders_to_the_byte() {
     let coefficients = series(metrics::KL_COEFFICIENT);
     assert!(coefficients.len() == 3 && coefficients[2] < coefficients[0], "{coefficients:?}");
     assert_eq!((events, bits), train(built));
+}
+
+#[test]
+fn an_outcome_reward_is_read_and_checked_against_the_dense_one() {
+    let with = |lines: &str| {
+        format!(
+            r#"
+            seed = 7
+            {lines}
+            policy = {{ arch = "toy", tokenizer = "tokenizer.json" }}
+            problems = {{ path = "problems.jsonl" }}
+            splitter = {{ type = "lines" }}
+            verifier = {{ type = "answer_match" }}
+            value_init = {{ type = "from_policy" }}
+            "#
+        )
+        .parse::<Config>()
+    };
+    let fraction = |ceiling| OutcomeReward::Fraction { ceiling: RewardCeiling::try_new(ceiling).unwrap() };
+    for (lines, outcome) in [
+        ("", OutcomeReward::Binary),
+        ("outcome = \"levels\"", OutcomeReward::Levels),
+        ("outcome = \"fraction\"", fraction(1.0)),
+        ("outcome = { rule = \"fraction\", ceiling = 0.5 }\ndense = {}", fraction(0.5)),
+    ] {
+        let config = with(lines).unwrap();
+        assert_eq!(config.outcome, outcome, "{lines}");
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(written.parse::<Config>().unwrap().outcome, outcome, "{written}");
+    }
+    for (lines, message) in [
+        ("outcome = \"level\"", "`outcome`: unknown variant `level`, expected one of `binary`, `fraction`"),
+        ("outcome.rule = \"fraction\"\noutcome.ceiling = 2", "reward ceiling 2 is out of bounds"),
+        (
+            "outcome = \"fraction\"\ndense = {}",
+            "`outcome`: reward weights 0.025 for passing and 0.25 for failing responses",
+        ),
+    ] {
+        let error = with(lines).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 #[test]

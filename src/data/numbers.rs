@@ -106,6 +106,8 @@ checked_numbers! {
     TopP = "top-p", v => v > 0.0 && v <= 1.0, "above 0 and at most 1";
     /// λ of the dense reward (equation 3).
     RewardWeight = "reward weight", v => v >= 0.0 && v <= 1.0, "from 0 to 1";
+    /// What a failing response's outcome reward stays below, where tests are counted.
+    RewardCeiling = "reward ceiling", v => v > 0.0 && v <= 1.0, "above 0 and at most 1";
     /// What a response that was cut at the length limit loses.
     LengthPenalty = "length penalty", v => v >= 0.0 && v.is_finite(), "at least 0 and finite";
     /// A coefficient of an additional loss term.

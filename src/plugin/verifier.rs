@@ -107,6 +107,13 @@ pub trait Verifier: Send + Sync {
     fn about(&self) -> String {
         String::new()
     }
+
+    /// Whether [`Verdict::passed`] counts every test: false where judging ends at the first test that fails,
+    /// so that a program that passes nine of ten may count none. Rewards that count tests are given by
+    /// verifiers that say true alone, and one that does not say is not taken to.
+    fn counts_all(&self) -> bool {
+        false
+    }
 }
 
 /// A verifier's config, as it stands in a config file under its `type`.
@@ -151,6 +158,11 @@ impl CheckedVerifier {
         self.0.about()
     }
 
+    /// Whether a verdict counts every test: [`Verifier::counts_all`].
+    pub fn counts_all(&self) -> bool {
+        self.0.counts_all()
+    }
+
     /// Judges one program.
     ///
     /// # Errors
@@ -181,9 +193,13 @@ impl Verifier for Box<dyn Verifier> {
     fn about(&self) -> String {
         self.as_ref().about()
     }
+
+    fn counts_all(&self) -> bool {
+        self.as_ref().counts_all()
+    }
 }
 
-/// A verifier from a closure.
+/// A verifier from a closure. It does not say that it counts all tests ([`Verifier::counts_all`]).
 ///
 /// ```
 /// use pspo::plugin::{Outcome, Submission, Verdict, Verifier, verifier_fn};

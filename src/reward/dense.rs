@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RewardError;
+use super::{OutcomeReward, RewardError};
 use crate::data::Steps;
 use crate::data::numbers::RewardWeight;
 
@@ -34,9 +34,10 @@ pub enum Neutral {
 /// responses that pass their tests and one for those that fail.
 ///
 /// Scores lie in [−1, 1], so the dense rewards of a passing response sum to within ± `weight_pass` and
-/// those of a failing one to within ± `weight_fail`. With R_UT of 1 and 0, every passing response
-/// returns more than any failing one if 1 − `weight_pass` > `weight_fail`, which is checked. Only
-/// [`Normalization::None`] has no such bound, and is taken with any weights.
+/// those of a failing one to within ± `weight_fail`. With R_UT of 1 for a pass and at most c for all else, every
+/// passing response returns more than any failing one if 1 − `weight_pass` > c + `weight_fail`. That is checked: here
+/// with the paper's c = 0, by a trainer with its [`OutcomeReward`]. Only [`Normalization::None`] has no such bound,
+/// and is taken with any weights.
 ///
 /// In a config file: `weight_pass`, `weight_fail`, `normalization` (`all_lines`, `code_lines`, `none`)
 /// and `neutral` (`trust_prm`, `zero`; where it is not given, `zero` with `code_lines`, else
@@ -73,13 +74,36 @@ impl DenseReward {
         normalization: Normalization,
         neutral: Neutral,
     ) -> Result<Self, RewardError> {
-        let (pass, fail) = (weight_pass.get(), weight_fail.get());
-        match (normalization, neutral) {
-            (Normalization::CodeLines, Neutral::TrustPrm) => Err(RewardError::TrustedComments),
-            (Normalization::AllLines | Normalization::CodeLines, _) if 1.0 - pass <= fail => {
-                Err(RewardError::Order { pass, fail })
+        if (normalization, neutral) == (Normalization::CodeLines, Neutral::TrustPrm) {
+            return Err(RewardError::TrustedComments);
+        }
+        let dense = Self { weight_pass, weight_fail, normalization, neutral };
+        dense.check_order(&OutcomeReward::Binary)?;
+        Ok(dense)
+    }
+
+    /// Checks that with `outcome` as R_UT no failing response can return as much as a passing one.
+    ///
+    /// ```
+    /// use pspo::data::numbers::RewardCeiling;
+    /// use pspo::reward::{DenseReward, OutcomeReward};
+    ///
+    /// let dense = DenseReward::default(); // a passing response returns 0.975 or more
+    /// assert!(dense.check_order(&OutcomeReward::Levels).is_ok());
+    /// let fraction = |ceiling| OutcomeReward::Fraction { ceiling };
+    /// assert!(dense.check_order(&fraction(RewardCeiling::new(0.7))).is_ok()); // a failing one below 0.95
+    /// assert!(dense.check_order(&fraction(RewardCeiling::new(1.0))).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`RewardError::Order`] if it could.
+    pub fn check_order(&self, outcome: &OutcomeReward) -> Result<(), RewardError> {
+        let (pass, fail, outcome) = (self.weight_pass.get(), self.weight_fail.get(), outcome.ceiling());
+        match self.normalization {
+            Normalization::AllLines | Normalization::CodeLines if 1.0 - pass <= outcome + fail => {
+                Err(RewardError::Order { pass, fail, outcome })
             }
-            _ => Ok(Self { weight_pass, weight_fail, normalization, neutral }),
+            _ => Ok(()),
         }
     }
 
@@ -233,7 +257,7 @@ mod tests {
         let new = |pass, fail, normalization, neutral| {
             DenseReward::new(RewardWeight::new(pass), RewardWeight::new(fail), normalization, neutral)
         };
-        let order = |pass, fail| Err(RewardError::Order { pass, fail });
+        let order = |pass, fail| Err(RewardError::Order { pass, fail, outcome: 0.0 });
         assert_eq!(new(0.5, 0.5, Normalization::AllLines, Neutral::TrustPrm), order(0.5, 0.5));
         assert_eq!(new(0.0, 1.0, Normalization::CodeLines, Neutral::Zero), order(0.0, 1.0));
         assert!(new(0.5, 0.49, Normalization::AllLines, Neutral::TrustPrm).is_ok());
@@ -242,6 +266,43 @@ mod tests {
             new(0.0, 0.1, Normalization::CodeLines, Neutral::TrustPrm),
             Err(RewardError::TrustedComments)
         );
+    }
+
+    /// The best failing and the worst passing response of each rule, by the rewards that are really given.
+    #[test]
+    fn what_the_check_lets_through_keeps_the_order_with_graded_outcomes() {
+        use crate::data::numbers::RewardCeiling;
+        use crate::plugin::{Outcome, Verdict};
+        let verdict =
+            |outcome, passed| Verdict { outcome, passed, total: 1000, detail: String::new(), seconds: 0.0 };
+        let ceilings = [0.1, 0.5, 0.7, 0.9, 1.0].map(RewardCeiling::new);
+        let rules = ceilings
+            .iter()
+            .flat_map(|&ceiling| [OutcomeReward::Fraction { ceiling }, OutcomeReward::Adaptive { ceiling }]);
+        let mut refused = 0;
+        for rule in rules.chain([OutcomeReward::Binary, OutcomeReward::Levels]) {
+            for (pass, fail) in [(0.025, 0.25), (0.5, 0.3), (0.0, 0.05), (0.3, 0.0), (0.1, 0.89)] {
+                let dense = dense(pass, fail, Normalization::AllLines, Neutral::TrustPrm);
+                let steps = lines_of(&[Code; 3]);
+                let sum = |score, passes| -> f32 {
+                    dense.step_rewards(&steps, &[score; 3], passes).unwrap().iter().sum()
+                };
+                let worst = rule.of(&verdict(Outcome::Pass, 1000), true) + sum(-1.0, true);
+                let best = rule.of(&verdict(Outcome::Wrong, 999), true) + sum(1.0, false);
+                match dense.check_order(&rule) {
+                    Ok(()) => assert!(best < worst, "{rule:?}, {pass}, {fail}: {best} and {worst}"),
+                    // At most one test of a thousand is lost on a failing response's way to the ceiling.
+                    Err(_) => {
+                        assert!(best + 2e-3 >= worst, "{rule:?}, {pass}, {fail}: {best} and {worst}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!((10..50).contains(&refused), "{refused} of 60");
+        let none = dense(1.0, 1.0, Normalization::None, Neutral::TrustPrm);
+        let ceiling = RewardCeiling::new(1.0);
+        assert!(none.check_order(&OutcomeReward::Fraction { ceiling }).is_ok(), "it has no order anyway");
     }
 
     #[test]

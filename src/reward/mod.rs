@@ -1,14 +1,16 @@
 //! The reward of every token: outcome, KL to the reference, and the PRM's judgement of each line.
 //!
-//! [`DenseReward`] turns a PRM's scores into rewards of steps (equation 3 of the method),
+//! [`OutcomeReward`] says what a verdict is worth, [`DenseReward`] turns a PRM's scores into rewards of steps (equation 3 of the method),
 //! [`token_rewards`] puts them on tokens beside the outcome and the KL term, [`kl`] estimates that
 //! term and adapts its coefficient.
 
 pub mod dense;
+pub mod grade;
 pub mod kl;
 pub mod per_token;
 
 pub use dense::{DenseReward, Neutral, Normalization};
+pub use grade::OutcomeReward;
 pub use kl::{AdaptiveKl, KlEstimator};
 pub use per_token::{ResponseReward, token_rewards};
 
@@ -23,13 +25,16 @@ pub enum RewardError {
     /// The dense reward could lift a failing response to a passing one.
     #[error(
         "reward weights {pass} for passing and {fail} for failing responses let a failing one return as \
-         much as a passing one: 1 - weight_pass must be above weight_fail"
+         much as a passing one: 1 - weight_pass must be above weight_fail + {outcome}, the most that tests \
+         alone give a failing one"
     )]
     Order {
         /// λ of a passing response.
         pass: f32,
         /// λ of a failing one.
         fail: f32,
+        /// The outcome reward's ceiling for failing responses.
+        outcome: f32,
     },
     /// Scores of comments are summed but not counted in what the sum is divided by.
     #[error(

@@ -54,6 +54,14 @@ pub trait Feed {
     /// Ends the run.
     fn finished(&mut self, id: usize, completion: Completion) -> Result<(), Self::Error>;
 
+    /// All completions of one step have been taken: what is better done with several at once is done here.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn step_ended(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
     /// Whether a row is still wanted; asked after each completion. A row that is not is dropped.
     fn wanted(&self, id: usize) -> bool;
 }
@@ -98,6 +106,7 @@ pub fn run<F: Feed>(
             stats.rows += 1;
             if job.max_new_tokens == 0 {
                 feed.finished(job.id, Completion::default())?;
+                feed.step_ended()?;
                 continue;
             }
             let row = Row::fork(decoder.dims(), job.prefix, job.shared, job.max_new_tokens);
@@ -132,6 +141,7 @@ pub fn run<F: Feed>(
             }
         }
         if ended {
+            feed.step_ended()?;
             let before = active.len();
             active.retain(|slot| feed.wanted(slot.id));
             stats.dropped += before - active.len();

@@ -1,10 +1,11 @@
 //! Which system calls a program may make.
 //!
-//! Three filters, of which the kernel takes the strictest answer. What the first allows is what interpreters,
+//! Four filters, of which the kernel takes the strictest answer. What the first allows is what interpreters,
 //! compilers and plain programs need; anything else does not exist for the program (`ENOSYS`), so that
 //! libraries fall back to older calls. The second says `EPERM` to what an honest program may try without harm:
 //! sockets, mounts, namespaces, to change another process. The third kills the program at calls that only serve
-//! to get at other processes or the kernel; the verdict says so.
+//! to get at other processes or the kernel; the verdict says so. The fourth says `EPERM` to what a sandbox is set up
+//! with to its end, so that it alone has to be put on for each program that a fork server forks.
 
 use std::collections::BTreeMap;
 
@@ -92,12 +93,11 @@ const REFUSED: &[c_long] = &[
     libc::SYS_accept, libc::SYS_accept4, libc::SYS_acct, libc::SYS_adjtimex, libc::SYS_bind,
     libc::SYS_clock_adjtime, libc::SYS_clock_settime, libc::SYS_connect, libc::SYS_chroot, libc::SYS_fanotify_init,
     libc::SYS_fsopen, libc::SYS_fspick, libc::SYS_fsmount, libc::SYS_ioprio_set, libc::SYS_listen,
-    libc::SYS_mbind, libc::SYS_mount, libc::SYS_mount_setattr, libc::SYS_move_mount, libc::SYS_move_pages,
-    libc::SYS_mq_open, libc::SYS_msgget, libc::SYS_migrate_pages, libc::SYS_mknodat, libc::SYS_open_tree,
-    libc::SYS_personality, libc::SYS_pivot_root, libc::SYS_quotactl, libc::SYS_sched_setattr,
-    libc::SYS_semget, libc::SYS_set_mempolicy, libc::SYS_setdomainname, libc::SYS_sethostname, libc::SYS_setns,
-    libc::SYS_settimeofday, libc::SYS_shmget, libc::SYS_socket, libc::SYS_swapoff, libc::SYS_swapon,
-    libc::SYS_syslog, libc::SYS_umount2, libc::SYS_unshare,
+    libc::SYS_mbind, libc::SYS_mount_setattr, libc::SYS_move_mount, libc::SYS_move_pages, libc::SYS_mq_open,
+    libc::SYS_msgget, libc::SYS_migrate_pages, libc::SYS_mknodat, libc::SYS_open_tree, libc::SYS_personality,
+    libc::SYS_pivot_root, libc::SYS_quotactl, libc::SYS_sched_setattr, libc::SYS_semget, libc::SYS_set_mempolicy,
+    libc::SYS_setdomainname, libc::SYS_sethostname, libc::SYS_setns, libc::SYS_settimeofday, libc::SYS_shmget,
+    libc::SYS_socket, libc::SYS_swapoff, libc::SYS_swapon, libc::SYS_syslog, libc::SYS_umount2, libc::SYS_unshare,
 ];
 
 #[cfg(target_arch = "x86_64")]
@@ -128,21 +128,21 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filters {
     All,
-    /// The first and the third, under which a sandbox can still be set up: for a fork server, whose programs
-    /// inherit them without paying for them again.
+    /// The first three, under which a room can still be made for a program: for a fork server, whose programs inherit
+    /// them without paying for them again.
     Outer,
-    /// The second.
+    /// The fourth.
     Inner,
 }
 
-/// The calls that put filters on. With the second, they are the last calls that the sandbox itself makes.
+/// The calls that put filters on. With the fourth, they are the last calls that the sandbox itself makes.
 pub(super) fn filter(calls: &mut Calls, which: Filters) -> Result<(), SandboxError> {
-    let [allowed, refused, forbidden] =
-        programs().map_err(|error| SandboxError::Filter(error.to_string()))?;
+    let programs = programs().map_err(|error| SandboxError::Filter(error.to_string()))?;
+    let (outer, inner) = programs.split_at(3);
     let programs = match which {
-        Filters::All => vec![allowed, refused, forbidden],
-        Filters::Outer => vec![allowed, forbidden],
-        Filters::Inner => vec![refused],
+        Filters::All => &programs,
+        Filters::Outer => outer,
+        Filters::Inner => inner,
     };
     for program in programs {
         let bytes: Vec<u8> = program
@@ -162,7 +162,7 @@ pub(super) fn filter(calls: &mut Calls, which: Filters) -> Result<(), SandboxErr
     Ok(())
 }
 
-fn programs() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
+fn programs() -> Result<[BpfProgram; 4], seccompiler::BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let condition = |argument, operator, value| {
         SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)?])
@@ -175,21 +175,24 @@ fn programs() -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     let unix = u64::from(libc::AF_UNIX.cast_unsigned());
     refused.insert(libc::SYS_socketpair, vec![condition(0, SeccompCmpOp::Ne, unix)?]);
     refused.insert(libc::SYS_setpriority, vec![condition(1, SeccompCmpOp::Ne, 0)?]);
-    let namespaces = (0..64).map(|bit| 1 << bit).filter(|flag| NEW_NAMESPACES & flag != 0);
-    let makes_one = namespaces.map(|flag| condition(0, SeccompCmpOp::MaskedEq(flag), flag));
-    refused.insert(libc::SYS_clone, makes_one.collect::<Result<_, _>>()?);
 
     let forbidden: Rules = FORBIDDEN.iter().map(|&call| (call, Vec::new())).collect();
 
+    let mut set_up: Rules = [(libc::SYS_mount, Vec::new())].into();
+    let namespaces = (0..64).map(|bit| 1 << bit).filter(|flag| NEW_NAMESPACES & flag != 0);
+    let makes_one = namespaces.map(|flag| condition(0, SeccompCmpOp::MaskedEq(flag), flag));
+    set_up.insert(libc::SYS_clone, makes_one.collect::<Result<_, _>>()?);
+
     let unconditional = |call: &c_long| (*call, Vec::new());
     let mut allowed: Rules = ALLOWED.iter().chain(ALLOWED_HERE).map(unconditional).collect();
-    // What the other two filters look at is not for this one to refuse.
-    allowed.extend(refused.keys().chain(forbidden.keys()).map(unconditional));
+    // What the other filters look at is not for this one to refuse.
+    allowed.extend(refused.keys().chain(forbidden.keys()).chain(set_up.keys()).map(unconditional));
 
     let compile = |rules, otherwise, matched| SeccompFilter::new(rules, otherwise, matched, arch)?.try_into();
     Ok([
         compile(allowed, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()), SeccompAction::Allow)?,
         compile(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.cast_unsigned()))?,
         compile(forbidden, SeccompAction::Allow, SeccompAction::KillProcess)?,
+        compile(set_up, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.cast_unsigned()))?,
     ])
 }

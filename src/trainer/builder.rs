@@ -1,5 +1,6 @@
 //! The builder: a trainer that lacks a part does not compile.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::error::TrainerError;
@@ -12,7 +13,7 @@ use crate::plugin::{
     ValueInit, ValueInitError, ValueSources, Verifier,
 };
 use crate::prm::TrainedPrm;
-use crate::reward::DenseReward;
+use crate::reward::{DenseReward, OutcomeReward};
 use crate::verify::{ErrorLimit, VerifierPool};
 
 /// Begins a trainer for `policy`, which is the reference as well.
@@ -22,8 +23,10 @@ pub fn builder<A: Arch>(policy: &Policy<A>, tokenizer: &Tokenizer) -> TrainerBui
             device: Device::cpu(),
             policy: policy.fork(),
             tokenizer: tokenizer.clone(),
+            outcome: OutcomeReward::default(),
             reward_model: None,
             error_limit: ErrorLimit::default(),
+            verifier_jobs: None,
             config: PpoConfig::default(),
             seed: Seed::root(0),
             name: "rl".into(),
@@ -63,8 +66,10 @@ struct Base<A: Arch> {
     device: Device,
     policy: Policy<A>,
     tokenizer: Tokenizer,
+    outcome: OutcomeReward,
     reward_model: Option<RewardModel>,
     error_limit: ErrorLimit,
+    verifier_jobs: Option<NonZeroUsize>,
     config: PpoConfig,
     seed: Seed,
     name: String,
@@ -312,6 +317,23 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         Ok(self.value_init(Copied(source.parameters()?)))
     }
 
+    /// What a program's verdict is worth: 1 for a pass and 0 for all else by default, or a grade of how it failed.
+    ///
+    /// ```
+    /// use pspo::model::Arch;
+    /// use pspo::reward::OutcomeReward;
+    /// use pspo::trainer::TrainerBuilder;
+    ///
+    /// fn graded<A: Arch>(builder: TrainerBuilder<A>) -> TrainerBuilder<A> {
+    ///     builder.outcome_reward(OutcomeReward::Levels)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn outcome_reward(mut self, outcome: OutcomeReward) -> Self {
+        self.base.outcome = outcome;
+        self
+    }
+
     /// R_RM, for problems that are not code.
     #[must_use]
     pub fn reward_model(mut self, model: RewardModel) -> Self {
@@ -323,6 +345,14 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
     #[must_use]
     pub fn error_limit(mut self, limit: ErrorLimit) -> Self {
         self.base.error_limit = limit;
+        self
+    }
+
+    /// Verdicts made at a time, on threads of their own: [`VerifierPool::with_jobs`]. Rayon's threads make them
+    /// otherwise.
+    #[must_use]
+    pub fn verifier_jobs(mut self, jobs: NonZeroUsize) -> Self {
+        self.base.verifier_jobs = Some(jobs);
         self
     }
 
@@ -359,7 +389,12 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         (R, P): GivenRewards,
         I: GivenValueInit,
     {
-        let Base { device, policy, tokenizer, reward_model, error_limit, config, seed, name } = self.base;
+        let Base { device, policy, tokenizer, outcome, reward_model, config, seed, name, .. } = self.base;
+        let verifier = VerifierPool::new(self.verifier.take(), self.base.error_limit);
+        let verifier = match self.base.verifier_jobs {
+            Some(jobs) => verifier.with_jobs(jobs)?,
+            None => verifier,
+        };
         let (dense, prm) = (self.rewards, self.prm).take();
         Trainer::from_parts(Parts {
             device,
@@ -367,9 +402,10 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
             tokenizer,
             problems: self.problems.take(),
             splitter: self.splitter.take(),
-            verifier: VerifierPool::new(self.verifier.take(), error_limit),
+            verifier,
             prm,
             dense,
+            outcome,
             reward_model,
             value_init: self.value_init.take(),
             config,

@@ -12,7 +12,7 @@ use crate::reward::RewardError;
 use crate::rollouts::RolloutError;
 use crate::sft::SftError;
 use crate::steps::StepTokenError;
-use crate::verify::TooManyErrors;
+use crate::verify::{JobsError, TooManyErrors};
 
 /// A trainer could not be made or go on.
 #[derive(Debug, Error)]
@@ -30,6 +30,13 @@ pub enum TrainerError {
     /// Dense rewards without a process reward model.
     #[error("dense rewards need a process reward model: call `.prm(..)`, or name one under `[prm]`")]
     NoPrm,
+    /// A share of tests as the reward, by a verifier that may not run them all.
+    #[error(
+        "the outcome reward counts the tests that pass, but the verifier does not say that it runs all of \
+         them: give it `run_all = true` where it has that, or implement `Verifier::counts_all`; the outcome \
+         rewards \"binary\" and \"levels\" do not count tests"
+    )]
+    UncountedTests,
     /// Responses for training that would not be drawn from the policy's own distribution.
     #[error(
         "sampling.{key} is {value}: the update takes log-probabilities under the whole distribution, so \
@@ -82,6 +89,9 @@ pub enum TrainerError {
     /// The verifier failed too often.
     #[error(transparent)]
     Verify(#[from] TooManyErrors),
+    /// The verifier's threads could not be started.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// A verifier could not be made.
     #[error(transparent)]
     Verifier(#[from] VerifyError),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::TrainerError;
 use crate::data::{Problem, Steps, Task};
-use crate::plugin::{CheckedSplitter, Submission};
+use crate::plugin::{CheckedSplitter, Submission, Verdict};
 use crate::rollouts::Rollout;
 use crate::steps::step_tokens;
 use crate::verify::VerifierPool;
@@ -19,6 +19,8 @@ pub struct JudgedRollout {
     /// Whether it passes; `None` for a prompt that is not code, and where the verifier could not judge:
     /// such a response is masked (it teaches nothing), never a failure.
     pub passes: Option<bool>,
+    /// What the verifier says of its program, whether or not the response is finished; `None` as above.
+    pub verdict: Option<Arc<Verdict>>,
     /// Its steps; none for a blank response.
     pub steps: Steps,
     /// For each step, the response token that contains its line's end.
@@ -43,18 +45,19 @@ pub fn judge(
         .iter()
         .map(|&row| Submission::rewarded(&problems[rollouts[row].prompt], &rollouts[row].text))
         .collect();
-    let mut passes = vec![None; rollouts.len()];
+    let mut verdicts = vec![None; rollouts.len()];
     for (&row, judged) in code.iter().zip(verifier.verify_all(&submissions)?) {
-        passes[row] = judged.ok().map(|verdict| verdict.passes() && rollouts[row].finished);
+        verdicts[row] = judged.ok();
     }
     rollouts
         .into_iter()
-        .zip(passes)
-        .map(|(rollout, passes)| {
+        .zip(verdicts)
+        .map(|(rollout, verdict)| {
+            let passes = verdict.as_ref().map(|verdict| verdict.passes() && rollout.finished);
             let problem = problems[rollout.prompt].clone();
             let steps = splitter.split(&rollout.text)?;
             let step_tokens = step_tokens(&steps, &rollout.token_ends)?;
-            Ok(JudgedRollout { rollout, problem, passes, steps, step_tokens })
+            Ok(JudgedRollout { rollout, problem, passes, verdict, steps, step_tokens })
         })
         .collect()
 }

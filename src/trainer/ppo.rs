@@ -18,7 +18,7 @@ use crate::kernels::Device;
 use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, micro_batches};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
-use crate::reward::{DenseReward, KlEstimator, ResponseReward, token_rewards};
+use crate::reward::{DenseReward, KlEstimator, OutcomeReward, ResponseReward, token_rewards};
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
 
@@ -98,6 +98,8 @@ pub struct Parts<A: Arch> {
     pub prm: Option<Arc<CheckedPrm>>,
     /// How the PRM's scores become rewards: sparse rewards alone where absent.
     pub dense: Option<DenseReward>,
+    /// What a program's verdict is worth.
+    pub outcome: OutcomeReward,
     /// R_RM, needed where a problem is not code.
     pub reward_model: Option<RewardModel>,
     /// The critic's start.
@@ -121,6 +123,7 @@ pub struct Trainer<A: Arch> {
     verifier: VerifierPool,
     prm: Option<Arc<CheckedPrm>>,
     dense: Option<DenseReward>,
+    outcome: OutcomeReward,
     reward_model: Option<RewardModel>,
     config: PpoConfig,
     kl: KlControl,
@@ -168,6 +171,7 @@ impl<A: Arch> Trainer<A> {
             verifier,
             prm,
             dense,
+            outcome,
             reward_model,
             value_init,
             config,
@@ -180,6 +184,12 @@ impl<A: Arch> Trainer<A> {
         config.check()?;
         if dense.is_some() && prm.is_none() {
             return Err(TrainerError::NoPrm);
+        }
+        if let Some(dense) = &dense {
+            dense.check_order(&outcome)?;
+        }
+        if outcome.counts_tests() && !verifier.counts_all() {
+            return Err(TrainerError::UncountedTests);
         }
         if let (None, Some(chat)) =
             (&reward_model, problems.iter().find(|problem| problem.task == Task::Chat))
@@ -207,6 +217,7 @@ impl<A: Arch> Trainer<A> {
             verifier,
             prm,
             dense,
+            outcome,
             reward_model,
             kl: config.kl,
             config,
@@ -311,7 +322,10 @@ impl<A: Arch> Trainer<A> {
                 // A prompt that leaves no room for a response is left out of what is learned from.
                 Task::Chat if row.rollout.sequence.response.is_empty() => 0.0,
                 Task::Chat => general.next().expect("one number per response, as checked"),
-                Task::Code => f32::from(u8::from(passes)),
+                // Without a verdict it is masked, whatever stands here.
+                Task::Code => {
+                    row.verdict.as_ref().map_or(0.0, |verdict| self.outcome.of(verdict, row.rollout.finished))
+                }
             };
             rewarded.push(Rewarded { judged: row, outcome, step_rewards });
         }
@@ -449,6 +463,10 @@ impl<A: Arch> Stage for Trainer<A> {
 
     fn done(&self) -> u64 {
         self.iteration as u64
+    }
+
+    fn about(&self) -> String {
+        self.verifier.about()
     }
 
     fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {

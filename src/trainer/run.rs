@@ -60,7 +60,8 @@ impl Run {
         self.progress.line(text);
     }
 
-    /// Runs a stage to its end, from its checkpoint where there is one.
+    /// Runs a stage to its end, from its checkpoint where there is one. Before the first step of each start it writes
+    /// what the stage tells of itself ([`Stage::about`]) to `timing.jsonl` and to standard error.
     ///
     /// # Errors
     /// If a step fails: what was saved before is kept.
@@ -90,6 +91,11 @@ impl Run {
         let keep = |number: u64| format!("{name}-{number}");
         let (begun, mut saved) = (Instant::now(), Instant::now());
         let fresh = stage.done() < stage.total();
+        let about = stage.about();
+        if fresh && !about.is_empty() {
+            self.events.about(&name, stage.done(), &about)?;
+            self.progress.note(&format!("{name}: {about}"));
+        }
         while stage.done() < stage.total() {
             let step = Instant::now();
             stage.advance(&mut self.events)?;
@@ -200,9 +206,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::trainer::events::{Body, read_events};
 
-    /// Counts to its total and tells of each step.
-    struct Count(u64, u64);
+    /// Counts to its total and tells of each step, and of the machine that it finds.
+    struct Count(u64, u64, &'static str);
 
     impl Stage for Count {
         fn name(&self) -> &str {
@@ -213,6 +220,9 @@ mod tests {
         }
         fn done(&self) -> u64 {
             self.0
+        }
+        fn about(&self) -> String {
+            self.2.to_owned()
         }
         fn advance(&mut self, events: &mut Events) -> Result<(), TrainerError> {
             self.0 += 1;
@@ -232,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let start = |name: &str, resume| Run::start(&folder.path().join(name), &json!({}), resume).unwrap();
         let events = |name: &str| fs::read(folder.path().join(name).join("events.jsonl")).unwrap();
-        let kept = start("whole", false).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        let kept = start("whole", false).stage_keeping(&mut Count(0, 6, "python here"), 3).unwrap();
         let kept: Vec<_> = kept.into_iter().map(|checkpoint| checkpoint.state).collect();
         assert_eq!(kept, [2, 4, 6], "as the stage made them");
 
@@ -241,21 +251,36 @@ mod tests {
         let stage = run.folder().checkpoint("count");
         fs::create_dir_all(stage.parent().unwrap()).unwrap();
         fs::write(&stage, "in the way").unwrap();
-        assert!(run.stage_keeping(&mut Count(0, 6), 3).is_err());
+        assert!(run.stage_keeping(&mut Count(0, 6, "python here"), 3).is_err());
         assert!(Checkpoint::exists(&run.folder().checkpoint("count-1")));
         drop(run);
         fs::remove_file(stage).unwrap();
-        start("cut", true).stage_keeping(&mut Count(0, 6), 3).unwrap();
+        let mut resumed = start("cut", true);
+        resumed.stage_keeping(&mut Count(0, 6, "python there"), 3).unwrap();
         assert_eq!(events("cut"), events("whole"));
+
+        // Where it was is told, beside what clocks said, at each start that has something to do.
+        resumed.stage_keeping(&mut Count(0, 6, "python there"), 3).unwrap();
+        let about = |name: &str| -> Vec<_> {
+            let log = read_events(&folder.path().join(name).join("timing.jsonl")).unwrap();
+            let about = log.into_iter().map(|event| (event.step, event.body));
+            about
+                .filter_map(
+                    |(step, body)| if let Body::About(text) = body { Some((step, text)) } else { None },
+                )
+                .collect()
+        };
+        assert_eq!(about("whole"), [(0, "python here".into())]);
+        assert_eq!(about("cut"), [(0, "python there".into())], "what came after the last save is cut");
     }
 
     #[test]
     fn a_stage_cannot_keep_more_checkpoints_than_it_has_steps() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = Run::start(&folder.path().join("run"), &json!({}), false).unwrap();
-        let error = run.stage_keeping(&mut Count(0, 2), 4).err().unwrap().to_string();
+        let error = run.stage_keeping(&mut Count(0, 2, ""), 4).err().unwrap().to_string();
         assert_eq!(error, "stage `count` cannot keep 4 checkpoints: it has 2 steps, and at most one of each");
-        let kept = run.stage_keeping(&mut Count(0, 2), 2).unwrap();
+        let kept = run.stage_keeping(&mut Count(0, 2, ""), 2).unwrap();
         assert_eq!(kept.len(), 2);
     }
 }

@@ -23,6 +23,12 @@ pub trait Stage {
     /// Steps done.
     fn done(&self) -> u64;
 
+    /// What it tells of where it runs, in a line, such as [`Verifier::about`](crate::plugin::Verifier::about);
+    /// empty where there is nothing to tell.
+    fn about(&self) -> String {
+        String::new()
+    }
+
     /// Makes one step and tells of it.
     ///
     /// # Errors

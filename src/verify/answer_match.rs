@@ -88,6 +88,10 @@ impl Verifier for AnswerMatch {
         let outcome = if passed == total { Outcome::Pass } else { Outcome::Wrong };
         Ok(Verdict { outcome, passed, total, detail, seconds: 0.0 })
     }
+
+    fn counts_all(&self) -> bool {
+        true
+    }
 }
 
 fn matches(answer: Option<&str>, test: &TestCase, rule: &Matching) -> Result<bool, VerifyError> {

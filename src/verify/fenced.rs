@@ -45,6 +45,10 @@ impl<V: Verifier> Verifier for Fenced<V> {
     fn about(&self) -> String {
         self.0.about()
     }
+
+    fn counts_all(&self) -> bool {
+        self.0.counts_all()
+    }
 }
 
 /// The config of [`Fenced`]: the verifier that judges what is in the block.

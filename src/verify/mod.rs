@@ -1,7 +1,7 @@
 //! The verify stage: many programs judged at once, and the rules by which answers are compared.
 //!
 //! [`VerifierPool`] stands between the trainer and a verifier: it judges a batch in parallel, the same
-//! program once, and stops the run when too many programs could not be judged. Verifiers that run
+//! program once and a group up to its first pass, and stops the run when too many programs could not be judged. Verifiers that run
 //! programs are crates of their own; the one here, [`AnswerMatch`], judges answers that are text.
 
 pub mod answer_match;
@@ -19,4 +19,4 @@ pub use compare::{excerpt, same_output, same_value};
 pub use failure::{Failure, build_failure, failed, failure, run_failure};
 pub use fenced::{Fenced, FencedConfig, last_block};
 pub use matching::{matches_output, matches_value};
-pub use pool::{ErrorLimit, Judged, TooManyErrors, VerifierPool};
+pub use pool::{ErrorLimit, JobsError, Judged, TooManyErrors, VerifierPool};

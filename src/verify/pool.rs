@@ -1,18 +1,23 @@
-//! Many programs judged at once: in parallel, each once, until too many cannot be judged.
+//! Many programs judged at once: in parallel, each once, until one passes or too many cannot be judged.
+
+mod batch;
+mod jobs;
+mod limit;
 
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+pub use jobs::JobsError;
+pub use limit::{ErrorLimit, TooManyErrors};
 
 use super::memo::{Key, Memo};
-use crate::data::numbers::Fraction;
+use batch::Batch;
+use jobs::{Jobs, in_parallel};
+use limit::Recent;
+
 use crate::plugin::{CheckedVerifier, Submission, Verdict, VerifyError};
 
 /// Bytes that the memo of a [`VerifierPool`] takes at most, unless
@@ -24,46 +29,6 @@ const CHUNK: usize = 1024;
 
 /// The judgement of one submission; an error means that it could not be judged and is to be masked.
 pub type Judged = Result<Arc<Verdict>, Arc<VerifyError>>;
-
-/// When "could not judge" has happened too often to go on: more than `share` of the last `window`
-/// programs.
-///
-/// A broken verifier from the start is noticed after `share * window` programs. A share of 1 is never
-/// passed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ErrorLimit {
-    /// How many of the last programs are looked at.
-    pub window: NonZeroUsize,
-    /// The share of them that may fail to be judged.
-    pub share: Fraction,
-}
-
-impl Default for ErrorLimit {
-    /// A fifth of the last 500 programs.
-    fn default() -> Self {
-        const WINDOW: NonZeroUsize = NonZeroUsize::new(500).unwrap();
-        const SHARE: Fraction = Fraction::new(0.2);
-        Self { window: WINDOW, share: SHARE }
-    }
-}
-
-/// Too many programs could not be judged.
-#[derive(Clone, Debug, Error)]
-#[error(
-    "{errors} of the last {window} programs could not be judged, where at most a share of {share} may \
-     fail; the last failure: {last}"
-)]
-pub struct TooManyErrors {
-    /// How many of the last programs failed.
-    pub errors: usize,
-    /// How many were looked at, at most.
-    pub window: usize,
-    /// The share that may fail.
-    pub share: f32,
-    /// The last failure.
-    pub last: Arc<VerifyError>,
-}
 
 /// Judges batches of programs with one verifier.
 ///
@@ -88,6 +53,8 @@ pub struct TooManyErrors {
 pub struct VerifierPool {
     verifier: CheckedVerifier,
     limit: ErrorLimit,
+    /// Threads of its own, if it has them.
+    jobs: Option<Jobs>,
     memo: Mutex<Memo>,
     recent: Mutex<Recent>,
     judged: AtomicU64,
@@ -101,6 +68,7 @@ impl VerifierPool {
         Self {
             verifier,
             limit,
+            jobs: None,
             memo: Mutex::new(Memo::new(MEMO_BYTES)),
             recent: Mutex::default(),
             judged: AtomicU64::new(0),
@@ -115,7 +83,26 @@ impl VerifierPool {
         Self { memo: Mutex::new(Memo::new(bytes)), ..self }
     }
 
-    /// Judges every submission, in parallel on rayon's threads, and answers in the order asked.
+    /// The same with at most `jobs` verdicts being made at a time, on threads of its own, whoever asks. A verifier
+    /// that waits for processes rather than computes may take more than there are processors; one whose programs
+    /// take much memory, fewer. Otherwise verdicts are made on rayon's threads.
+    ///
+    /// ```
+    /// use pspo::plugin::CheckedVerifier;
+    /// use pspo::verify::{AnswerMatch, ErrorLimit, VerifierPool};
+    ///
+    /// let pool = VerifierPool::new(CheckedVerifier::new(AnswerMatch::default()), ErrorLimit::default());
+    /// let pool = pool.with_jobs(16.try_into()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If so many threads cannot be started.
+    pub fn with_jobs(self, jobs: NonZeroUsize) -> Result<Self, JobsError> {
+        Ok(Self { jobs: Some(Jobs::start(jobs)?), ..self })
+    }
+
+    /// Judges every submission, in parallel, on rayon's threads or on its own, and answers in the order asked.
     ///
     /// A program that was judged before by the same tests of the same problem gets the same verdict,
     /// [`Verdict::seconds`] included, without being run. Errors are not remembered. A verifier that
@@ -125,8 +112,61 @@ impl VerifierPool {
     /// [`TooManyErrors`] when the [`ErrorLimit`] is passed; the rest of the batch is not judged then.
     pub fn verify_all(&self, submissions: &[Submission<'_>]) -> Result<Vec<Judged>, TooManyErrors> {
         let mut answers = Vec::with_capacity(submissions.len());
-        for chunk in submissions.chunks(CHUNK) {
-            self.verify_chunk(chunk, &mut answers)?;
+        let alone: Vec<&[Submission<'_>]> = submissions.chunks(1).collect();
+        for chunk in alone.chunks(CHUNK) {
+            answers.extend(self.judge(chunk, false)?.into_iter().flatten());
+        }
+        Ok(answers)
+    }
+
+    /// Judges groups of submissions, each up to its first pass: best-of-K, where one pass answers for all. A
+    /// group's answers are in the order asked and end with the first submission in that order that passes;
+    /// what comes after it is not needed, and has neither verdict nor error.
+    ///
+    /// Answers do not depend on the number of threads or on which verdict comes first. How much is judged in vain
+    /// does: what has not begun when a submission before it passes is not begun any more, but a verdict that is
+    /// being made then is made, and forgotten. [`VerifierPool::judged`] counts it, and must not get into what the
+    /// same seed repeats; the memo, [`VerifierPool::errors`] and the [`ErrorLimit`] do not know of it. Groups go on side by side, the first
+    /// submission of each before the second of any, so with more groups than threads little is in vain.
+    ///
+    /// Called on one of rayon's threads it judges there, one by one, unless the pool has jobs of its own
+    /// ([`VerifierPool::with_jobs`]): that caller is one of many, and were it to wait for rayon it would begin
+    /// another one's work.
+    ///
+    /// ```
+    /// # use pspo::data::ProblemSet;
+    /// # use pspo::plugin::{CheckedVerifier, Submission};
+    /// # use pspo::verify::{AnswerMatch, ErrorLimit, VerifierPool};
+    /// # let jsonl = r#"{"id": "sum", "prompt": "1 + 2?", "tests": [{"kind": "stdio", "stdin": "", "stdout": "3"}]}"#;
+    /// # let problems = ProblemSet::read_jsonl(jsonl.as_bytes())?;
+    /// # let problem = problems.get(0).unwrap();
+    /// let pool = VerifierPool::new(CheckedVerifier::new(AnswerMatch::default()), ErrorLimit::default());
+    /// let pool = pool.with_jobs(1.try_into()?)?;
+    /// let first = ["1", "3", "4", "5"].map(|answer| Submission::rewarded(problem, answer));
+    /// let second = ["6", "7"].map(|answer| Submission::rewarded(problem, answer));
+    /// let answers = pool.verify_until_pass(&[&first, &second])?;
+    /// let passes = |judged: &pspo::verify::Judged| judged.as_ref().unwrap().passes();
+    /// let passes: Vec<Vec<bool>> = answers.iter().map(|group| group.iter().map(passes).collect()).collect();
+    /// assert_eq!(passes, [vec![false, true], vec![false, false]]);
+    /// assert_eq!(pool.judged(), 4); // of 6: "4" and "5" were never looked at
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TooManyErrors`] when the [`ErrorLimit`] is passed; the rest is not judged then.
+    pub fn verify_until_pass(&self, groups: &[&[Submission<'_>]]) -> Result<Vec<Vec<Judged>>, TooManyErrors> {
+        let here = rayon::current_thread_index().is_some();
+        let mut answers = Vec::with_capacity(groups.len());
+        let mut rest = groups;
+        while !rest.is_empty() {
+            let mut submissions = 0;
+            let fits = |group: &&&[Submission<'_>]| {
+                submissions += group.len();
+                submissions <= CHUNK
+            };
+            let (chunk, after) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            answers.extend(self.judge(chunk, here)?);
+            rest = after;
         }
         Ok(answers)
     }
@@ -134,6 +174,11 @@ impl VerifierPool {
     /// What the verifier tells of itself: [`Verifier::about`](crate::plugin::Verifier::about).
     pub fn about(&self) -> String {
         self.verifier.about()
+    }
+
+    /// Whether a verdict counts every test: [`Verifier::counts_all`](crate::plugin::Verifier::counts_all).
+    pub fn counts_all(&self) -> bool {
+        self.verifier.counts_all()
     }
 
     /// Programs that the verifier was asked about, whether it could judge them or not.
@@ -151,48 +196,47 @@ impl VerifierPool {
         self.errors.load(Ordering::Relaxed)
     }
 
-    fn verify_chunk(&self, chunk: &[Submission<'_>], answers: &mut Vec<Judged>) -> Result<(), TooManyErrors> {
-        enum Source {
-            Memo(Arc<Verdict>),
-            Run(usize),
-        }
-        let keys: Vec<_> = chunk.par_iter().map(Key::of).collect();
-        let mut runs = Vec::new();
-        let mut run_of = HashMap::new();
-        let sources: Vec<_> = {
-            let mut memo = lock(&self.memo);
-            let source = |(submission, key)| match memo.get(key) {
-                Some(verdict) => Source::Memo(verdict),
-                None => Source::Run(*run_of.entry(key).or_insert_with(|| {
-                    runs.push((submission, key));
-                    runs.len() - 1
-                })),
-            };
-            chunk.iter().zip(&keys).map(source).collect()
+    /// Judges groups, at most about [`CHUNK`] submissions. With `here`, on this thread alone, unless the pool has
+    /// jobs of its own.
+    fn judge(&self, groups: &[&[Submission<'_>]], here: bool) -> Result<Vec<Vec<Judged>>, TooManyErrors> {
+        let batch = {
+            let keys = Batch::keys(groups, here);
+            Batch::new(groups, keys, &mut lock(&self.memo))
         };
-        let judged: Vec<Judged> = runs.par_iter().map(|(submission, _)| self.verify(submission)).collect();
-
-        self.judged.fetch_add(runs.len() as u64, Ordering::Relaxed);
-        self.memo_hits.fetch_add((chunk.len() - runs.len()) as u64, Ordering::Relaxed);
-        let mut passed_limit = None;
-        {
-            let (mut memo, mut recent) = (lock(&self.memo), lock(&self.recent));
-            for ((_, key), judged) in runs.iter().zip(&judged) {
-                match judged {
-                    Ok(verdict) => memo.insert(Key::clone(key), Arc::clone(verdict)),
-                    Err(_) => _ = self.errors.fetch_add(1, Ordering::Relaxed),
-                }
-                passed_limit = passed_limit.or(recent.push(judged, &self.limit));
+        let begun = AtomicUsize::new(0);
+        // Whoever is free takes the next run, so that those that may turn out not to be needed come last.
+        self.run_all(batch.runs.len(), here, &|| {
+            let run = &batch.runs[begun.fetch_add(1, Ordering::Relaxed)];
+            if batch.is_needed(run) {
+                self.judged.fetch_add(1, Ordering::Relaxed);
+                batch.settle(run, self.verify(run.submission));
             }
+        });
+
+        let (mut memo, mut recent) = (lock(&self.memo), lock(&self.recent));
+        let mut passed_limit = None;
+        let mut runs = 0;
+        for (key, judged) in batch.told() {
+            runs += 1;
+            match judged {
+                Ok(verdict) => memo.insert(Key::clone(key), Arc::clone(verdict)),
+                Err(_) => _ = self.errors.fetch_add(1, Ordering::Relaxed),
+            }
+            passed_limit = passed_limit.or(recent.push(judged, &self.limit));
         }
-        if let Some(too_many) = passed_limit {
-            return Err(too_many);
+        let answers = batch.answers();
+        let told: usize = answers.iter().map(Vec::len).sum();
+        self.memo_hits.fetch_add((told - runs) as u64, Ordering::Relaxed);
+        passed_limit.map_or(Ok(answers), Err)
+    }
+
+    /// Calls `work` so many times.
+    fn run_all(&self, times: usize, here: bool, work: &(dyn Fn() + Sync)) {
+        match &self.jobs {
+            Some(jobs) => jobs.run(times, work),
+            None if here || times < 2 => (0..times).for_each(|_| work()),
+            None => in_parallel(times, work),
         }
-        answers.extend(sources.into_iter().map(|source| match source {
-            Source::Memo(verdict) => Ok(verdict),
-            Source::Run(run) => judged[run].clone(),
-        }));
-        Ok(())
     }
 
     fn verify(&self, submission: &Submission<'_>) -> Judged {
@@ -205,28 +249,6 @@ impl VerifierPool {
                 Err(Arc::new(VerifyError::Failed(failed)))
             }
         }
-    }
-}
-
-/// The last judgements, as far as the limit looks.
-#[derive(Default)]
-struct Recent {
-    failed: VecDeque<bool>,
-    errors: usize,
-}
-
-impl Recent {
-    fn push(&mut self, judged: &Judged, limit: &ErrorLimit) -> Option<TooManyErrors> {
-        let window = limit.window.get();
-        while self.failed.len() >= window {
-            self.errors -= usize::from(self.failed.pop_front() == Some(true));
-        }
-        self.failed.push_back(judged.is_err());
-        let last = judged.as_ref().err()?;
-        self.errors += 1;
-        let (errors, share) = (self.errors, limit.share.get());
-        let passed = errors as f64 > f64::from(share) * window as f64;
-        passed.then(|| TooManyErrors { errors, window, share, last: Arc::clone(last) })
     }
 }
 

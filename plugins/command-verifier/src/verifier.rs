@@ -137,4 +137,8 @@ impl Verifier for CommandVerifier {
     fn about(&self) -> String {
         self.run.layers().to_string()
     }
+
+    fn counts_all(&self) -> bool {
+        self.config.run_all
+    }
 }

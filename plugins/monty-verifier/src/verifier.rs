@@ -12,6 +12,7 @@ use crate::workers::{Job, Workers};
 /// be told, the answer is [`VerifyError::Unsupported`].
 pub struct MontyVerifier {
     workers: Workers,
+    run_all: bool,
 }
 
 impl MontyVerifier {
@@ -29,7 +30,7 @@ impl MontyVerifier {
                     .into(),
             ));
         }
-        Ok(Self { workers: Workers::new(config) })
+        Ok(Self { run_all: config.run_all, workers: Workers::new(config) })
     }
 }
 
@@ -41,5 +42,9 @@ impl Verifier for MontyVerifier {
         }
         let (program, matching) = (program.to_owned(), problem.matching.clone());
         self.workers.judge(Job { program, tests: tests.to_vec(), matching })
+    }
+
+    fn counts_all(&self) -> bool {
+        self.run_all
     }
 }

@@ -92,6 +92,8 @@ fn the_first_failure_is_the_last_test_unless_all_are_run() {
     let verdict = judge(MontyConfig::default(), tests(), "print(a)").unwrap();
     assert_eq!((verdict.passed, verdict.total), (0, 3));
     let all = MontyConfig { run_all: true, ..MontyConfig::default() };
+    let counts = |config: MontyConfig| CheckedVerifier::new(MontyVerifier::new(config).unwrap()).counts_all();
+    assert!(counts(all.clone()) && !counts(MontyConfig::default()));
     let verdict = judge(all, tests(), "print(a)").unwrap();
     assert_eq!((verdict.passed, verdict.outcome), (1, Outcome::Wrong));
     assert!(verdict.detail.starts_with("test 1 of 3"));

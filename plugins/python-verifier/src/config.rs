@@ -31,6 +31,9 @@ pub struct PythonConfig {
     pub require: BTreeSet<Layer>,
     /// Folders that programs can read beside the interpreter's.
     pub readable: Vec<PathBuf>,
+    /// What is run before every program, under whose names the program then runs: some benchmarks' harnesses import
+    /// modules that programs leave out. It is run once, is trusted, and may not start threads.
+    pub prelude: String,
     /// Whether to run every test, so that [`Verdict::passed`](pspo::plugin::Verdict::passed) counts all
     /// that pass. Otherwise the first failure is the last test run.
     pub run_all: bool,
@@ -43,6 +46,7 @@ impl Default for PythonConfig {
             limits: Limits::default(),
             require: BTreeSet::new(),
             readable: Vec::new(),
+            prelude: String::new(),
             run_all: false,
         }
     }
@@ -57,6 +61,7 @@ type = "python"
 python = "python3"
 require = ["landlock"]
 readable = []
+prelude = ""
 run_all = false
 
 [limits]

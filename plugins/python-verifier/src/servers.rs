@@ -29,6 +29,7 @@ const START: &str = "import builtins, sys; exec(compile(sys.argv.pop(), 'server.
 pub(crate) struct Servers {
     python: Python,
     sandbox: Sandbox,
+    prelude: String,
     idle: Mutex<Vec<ForkServer>>,
 }
 
@@ -39,7 +40,8 @@ impl Servers {
         let sandbox =
             SandboxConfig { limits: config.limits.clone(), require: config.require.clone(), readable };
         let sandbox = Sandbox::new(sandbox).map_err(failed)?;
-        let servers = Self { python, sandbox, idle: Mutex::default() };
+        let prelude = config.prelude.clone();
+        let servers = Self { python, sandbox, prelude, idle: Mutex::default() };
         // So that an interpreter that cannot be used is noticed now.
         servers.with(|_| Ok(()))?;
         Ok(servers)
@@ -62,9 +64,11 @@ impl Servers {
         let mut server = match idle {
             Some(server) => server,
             None => {
-                let program = Program::new(&self.python.executable).args(["-s", "-B", "-c", START, SERVER]);
-                // The same program is to run the same way again.
-                ForkServer::start(&self.sandbox, &program.env("PYTHONHASHSEED", "0")).map_err(failed)?
+                let program = Program::new(&self.python.executable);
+                let program = program.args(["-s", "-B", "-c", START, &self.prelude, SERVER]);
+                // The same program is to run the same way again, and what is linked once is linked for all.
+                let program = program.env("PYTHONHASHSEED", "0").env("LD_BIND_NOW", "1");
+                ForkServer::start(&self.sandbox, &program).map_err(failed)?
             }
         };
         let used = use_it(&mut server);

@@ -7,6 +7,7 @@ use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
 use pspo::sandbox::Layers;
 
 use crate::PythonConfig;
+use crate::asks::{Ask, asks};
 use crate::servers::Servers;
 use crate::session::{Session, TestResult};
 
@@ -40,22 +41,27 @@ impl PythonVerifier {
 }
 
 /// How a test is run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Plan<'a> {
     /// A run of its own, whose output is compared.
-    Run,
+    Run(&'a TestCase),
     /// Calls to functions of a program that was run once.
-    Call,
-    /// Test code beside a program that was run once.
-    Assert,
+    Calls(Vec<Ask>),
+    /// Test code, for a process of its own beside a program that was run once.
+    Code(&'a str, &'a [String]),
 }
 
-fn kind(test: &TestCase) -> Result<Kind, VerifyError> {
-    match test {
-        TestCase::Script { .. } | TestCase::Stdio { .. } => Ok(Kind::Run),
-        TestCase::Call { .. } => Ok(Kind::Call),
-        TestCase::Assert { .. } => Ok(Kind::Assert),
-        other => Err(VerifyError::Unsupported(format!("a test of this kind: {other:?}"))),
+impl<'a> Plan<'a> {
+    fn of(test: &'a TestCase) -> Result<Self, VerifyError> {
+        match test {
+            TestCase::Script { .. } | TestCase::Stdio { .. } => Ok(Self::Run(test)),
+            TestCase::Call { function, arguments, expected } => {
+                Ok(Self::Calls(vec![Ask::call(function, arguments, expected)]))
+            }
+            TestCase::Assert { code, calls } => {
+                Ok(asks(code, calls).map_or(Self::Code(code, calls), Self::Calls))
+            }
+            other => Err(VerifyError::Unsupported(format!("a test of this kind: {other:?}"))),
+        }
     }
 }
 
@@ -66,7 +72,7 @@ impl Verifier for PythonVerifier {
             return Err(VerifyError::NoTests(problem.id.clone()));
         }
         let begin = Instant::now();
-        let kinds = tests.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
+        let plans = tests.iter().map(Plan::of).collect::<Result<Vec<_>, _>>()?;
         let results = self.servers.with(|server| {
             let run_all = self.config.run_all;
             let mut session = Session {
@@ -78,13 +84,20 @@ impl Verifier for PythonVerifier {
             };
             let mut results: Vec<TestResult> = Vec::new();
             while results.len() < tests.len() && (run_all || results.iter().all(Result::is_ok)) {
-                let from = results.len();
-                let alike = kinds[from..].iter().take_while(|&&kind| kind == kinds[from]).count();
-                let rest = &tests[from..from + alike];
-                results.extend(match kinds[from] {
-                    Kind::Run => vec![session.run(&rest[0])?],
-                    Kind::Call => session.calls(rest)?,
-                    Kind::Assert => session.asserts(rest)?,
+                // Those of one kind, one after the other, share a process.
+                let rest = &plans[results.len()..];
+                let calls = rest.iter().map_while(|plan| match plan {
+                    Plan::Calls(asks) => Some(&asks[..]),
+                    _ => None,
+                });
+                let codes = rest.iter().map_while(|plan| match plan {
+                    Plan::Code(code, calls) => Some((*code, *calls)),
+                    _ => None,
+                });
+                results.extend(match &rest[0] {
+                    Plan::Run(test) => vec![session.run(test)?],
+                    Plan::Calls(_) => session.calls(&calls.collect::<Vec<_>>())?,
+                    Plan::Code(..) => session.asserts(&codes.collect::<Vec<_>>())?,
                 });
             }
             Ok(results)
@@ -102,5 +115,9 @@ impl Verifier for PythonVerifier {
     fn about(&self) -> String {
         let python = self.servers.python();
         format!("CPython {} at {}; {}", python.version, python.executable.display(), self.layers())
+    }
+
+    fn counts_all(&self) -> bool {
+        self.config.run_all
     }
 }

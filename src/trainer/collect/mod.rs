@@ -38,8 +38,8 @@ use crate::verify::VerifierPool;
 const SHARD: usize = 64;
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
-/// Completions of one question sampled at a time. With one, none is sampled in vain and the cost does not
-/// depend on the other responses. Up to four change the time by less than 10 %: most completions are
+/// Completions of one question sampled at a time. With one, none is sampled or judged in vain and the cost does
+/// not depend on the other responses. Up to four change the time by less than 10 %: most completions are
 /// those of prefixes that cannot be recovered, where all K are needed.
 const IN_FLIGHT: usize = 1;
 
@@ -156,6 +156,7 @@ pub fn collect<A: Arch>(
             verifier,
             max_response: sampling.max_new_tokens.get(),
             cost: CollectCost::default(),
+            ended: Vec::new(),
         };
         let stats = rollouts::run(&mut decoder.another(), tokenizer.end(), sampling, SLOTS, &mut shard)?;
         shard.cost.completions = stats.rows;

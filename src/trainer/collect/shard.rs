@@ -1,5 +1,7 @@
 //! A shard of searches, whose completions are sampled in one run of the engine.
 
+use std::collections::BTreeMap;
+
 use super::error::CollectError;
 use super::search::{Judgement, Search, State};
 use super::{CollectCost, IN_FLIGHT};
@@ -21,6 +23,8 @@ pub(super) struct Shard<'a> {
     /// Longest response in tokens, prefix included.
     pub(super) max_response: usize,
     pub(super) cost: CollectCost,
+    /// Completions that ended at the same step of the engine, with their ids.
+    pub(super) ended: Vec<(usize, Completion)>,
 }
 
 impl Shard<'_> {
@@ -28,26 +32,22 @@ impl Shard<'_> {
         (id % self.searches.len(), id / self.searches.len())
     }
 
-    fn judge(
-        &mut self,
-        search: usize,
-        prefix: usize,
-        completion: &Completion,
-    ) -> Result<Judgement, CollectError> {
-        if !completion.finished {
-            return Ok(Judgement::Fail);
-        }
-        let response = &self.searches[search].response;
-        let mut tokens = response.sequence.response[..response.kept(prefix)].to_vec();
+    /// The program that a completion of what a search asks about makes.
+    fn program(&self, search: usize, completion: &Completion) -> Result<String, CollectError> {
+        let Search { response, state, .. } = &self.searches[search];
+        let kept = if let State::Asking(question) = state { response.kept(question.prefix) } else { 0 };
+        let mut tokens = response.sequence.response[..kept].to_vec();
         tokens.extend(&completion.tokens);
-        let program = self.tokenizer.decode(&tokens)?;
-        self.cost.verdicts += 1;
-        let judged = self.verifier.verify_all(&[Submission::rewarded(response.problem, &program)])?;
-        Ok(match judged.into_iter().next() {
-            Some(Ok(verdict)) if verdict.passes() => Judgement::Pass,
-            Some(Err(error)) => Judgement::Unjudged(error),
-            _ => Judgement::Fail,
-        })
+        Ok(self.tokenizer.decode(&tokens)?)
+    }
+
+    /// Hands a search a judgement of what it asks about.
+    fn judged(&mut self, search: usize, judgement: Judgement) -> Result<(), CollectError> {
+        let search = &mut self.searches[search];
+        let answered = search.answered();
+        search.judged(judgement)?;
+        self.cost.questions += search.answered() - answered;
+        Ok(())
     }
 }
 
@@ -87,16 +87,44 @@ impl Feed for Shard<'_> {
     }
 
     fn finished(&mut self, id: usize, completion: Completion) -> Result<(), CollectError> {
-        // Another completion of the same question may have passed at the same token.
-        if !self.wanted(id) {
-            return Ok(());
+        self.ended.push((id, completion));
+        Ok(())
+    }
+
+    /// Judges the completions that ended at one step, those of a question up to its first pass.
+    fn step_ended(&mut self) -> Result<(), CollectError> {
+        let mut programs: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (id, completion) in std::mem::take(&mut self.ended) {
+            let (place, _) = self.search(id);
+            if completion.finished {
+                programs.entry(place).or_default().push(self.program(place, &completion)?);
+            } else {
+                // Not the last of its question while others of it are to be judged.
+                self.judged(place, Judgement::Fail)?;
+            }
         }
-        let (place, answered) = self.search(id);
-        let State::Asking(question) = &self.searches[place].state else { return Ok(()) };
-        let judgement = self.judge(place, question.prefix, &completion)?;
-        let search = &mut self.searches[place];
-        search.judged(judgement)?;
-        self.cost.questions += search.answered() - answered;
+        let submissions: Vec<Vec<Submission<'_>>> = programs
+            .iter()
+            .map(|(&place, programs)| {
+                let problem = self.searches[place].response.problem;
+                programs.iter().map(|program| Submission::rewarded(problem, program)).collect()
+            })
+            .collect();
+        let groups: Vec<&[Submission<'_>]> = submissions.iter().map(Vec::as_slice).collect();
+        let answers = self.verifier.verify_until_pass(&groups)?;
+        for (&place, answers) in programs.keys().zip(answers) {
+            self.cost.verdicts += answers.len();
+            for answer in answers {
+                self.judged(
+                    place,
+                    match answer {
+                        Ok(verdict) if verdict.passes() => Judgement::Pass,
+                        Ok(_) => Judgement::Fail,
+                        Err(error) => Judgement::Unjudged(error),
+                    },
+                )?;
+            }
+        }
         Ok(())
     }
 

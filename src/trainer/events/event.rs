@@ -27,6 +27,9 @@ pub enum Body {
     Metrics(Vec<(String, f64)>),
     /// A sentence.
     Message(String),
+    /// What a part of the run tells of itself where it runs, such as which interpreter a verifier uses. Another machine
+    /// may have another one, and so it is no part of what a seed repeats.
+    About(String),
     /// Seconds that parts of the step took: what a clock said, and so no part of what a seed repeats.
     Seconds(Vec<(String, f64)>),
 }
@@ -51,7 +54,7 @@ impl Event {
     pub(super) fn check(&self) -> Result<(), EventError> {
         let values: &[_] = match &self.body {
             Body::Metrics(values) | Body::Seconds(values) => values,
-            Body::Message(_) => &[],
+            Body::Message(_) | Body::About(_) => &[],
         };
         for name in values.iter().map(|(name, _)| name).chain([&self.stage]) {
             let allowed =
@@ -84,13 +87,17 @@ struct Line {
     non_finite: Option<Map<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
 }
 
 impl From<Event> for Line {
     fn from(Event { stage, step, body }: Event) -> Self {
-        let mut line = Self { stage, step, metrics: None, seconds: None, non_finite: None, message: None };
+        let (metrics, seconds, non_finite, message, about) = Default::default();
+        let mut line = Self { stage, step, metrics, seconds, non_finite, message, about };
         let (values, place) = match body {
             Body::Message(message) => return Self { message: Some(message), ..line },
+            Body::About(about) => return Self { about: Some(about), ..line },
             Body::Metrics(values) => (values, &mut line.metrics),
             Body::Seconds(values) => (values, &mut line.seconds),
         };
@@ -107,7 +114,7 @@ impl TryFrom<Line> for Event {
     type Error = String;
 
     fn try_from(line: Line) -> Result<Self, String> {
-        let Line { stage, step, metrics, seconds, non_finite, message } = line;
+        let Line { stage, step, metrics, seconds, non_finite, message, about } = line;
         let odd = non_finite.map_or_else(Vec::new, |map| map.0);
         let values = |map: Map<Option<f64>>| {
             let value = |(name, value): (String, Option<f64>)| match value {
@@ -121,11 +128,12 @@ impl TryFrom<Line> for Event {
             };
             map.0.into_iter().map(value).collect::<Result<_, _>>()
         };
-        let body = match (metrics, seconds, message) {
-            (Some(metrics), None, None) => Body::Metrics(values(metrics)?),
-            (None, Some(seconds), None) => Body::Seconds(values(seconds)?),
-            (None, None, Some(message)) => Body::Message(message),
-            _ => return Err("an event has one of `metrics`, `seconds` and `message`".to_owned()),
+        let body = match (metrics, seconds, message, about) {
+            (Some(metrics), None, None, None) => Body::Metrics(values(metrics)?),
+            (None, Some(seconds), None, None) => Body::Seconds(values(seconds)?),
+            (None, None, Some(message), None) => Body::Message(message),
+            (None, None, None, Some(about)) => Body::About(about),
+            _ => return Err("an event has one of `metrics`, `seconds`, `message` and `about`".to_owned()),
         };
         Ok(Self { stage, step, body })
     }
@@ -194,13 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_seconds_have_keys_of_their_own() {
+    fn messages_seconds_and_what_parts_tell_have_keys_of_their_own() {
         assert_eq!(
             line(Body::Message("a \"b\"\n".into())),
             r#"{"stage":"rl","step":3,"message":"a \"b\"\n"}"#
         );
         let seconds = Body::Seconds(vec![("rollouts".into(), 1.5)]);
         assert_eq!(line(seconds), r#"{"stage":"rl","step":3,"seconds":{"rollouts":1.5}}"#);
+        let (about, json) =
+            (Body::About("CPython 3".into()), r#"{"stage":"rl","step":3,"about":"CPython 3"}"#);
+        assert_eq!(line(about.clone()), json);
+        assert_eq!(serde_json::from_str::<Event>(json).unwrap(), Event::new("rl", 3, about));
     }
 
     #[test]

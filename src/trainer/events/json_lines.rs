@@ -28,7 +28,7 @@ impl JsonLines {
         Self::open("events", false, path, keep)
     }
 
-    /// The log of what clocks said, otherwise like [`JsonLines::events`].
+    /// The log of what clocks said and of where the run was, otherwise like [`JsonLines::events`].
     ///
     /// # Errors
     /// Those of [`JsonLines::events`].
@@ -56,7 +56,7 @@ impl JsonLines {
 
 impl EventSink for JsonLines {
     fn emit(&mut self, event: &Event) -> Result<(), EventError> {
-        if matches!(event.body, Body::Seconds(_)) != self.timing {
+        if matches!(event.body, Body::Seconds(_) | Body::About(_)) != self.timing {
             return Ok(());
         }
         let line = serde_json::to_vec(event).map_err(std::io::Error::from);

@@ -32,7 +32,7 @@ metrics! {
     GRADIENT_NORM = "gradient_norm", "1", "Norm of the whole gradient, before it is clipped.";
     TOKENS = "tokens", "tokens", "Response tokens that this step learned from.";
 
-    REWARD = "reward", "reward per response", "Mean outcome reward: R_UT of code, R_RM of other prompts.";
+    REWARD = "reward", "reward per response", "Mean outcome reward: R_UT of code, graded or not, R_RM of other prompts.";
     PASS_RATE = "pass_rate", "share of responses", "Responses to code problems that pass all visible tests.";
     DENSE_REWARD = "dense_reward", "reward per response",
         "Mean of λ Σ R_PRM (equation 3), without the outcome.";

@@ -16,7 +16,9 @@
 //! `NaN`, `inf` and `-inf` it was. Reading restores it.
 //!
 //! No clock is read for `events.jsonl`, so the same seed gives the same bytes. What a clock says goes to
-//! `timing.jsonl`, as `{"stage":"rl","step":3,"seconds":{"rollouts":1.5}}`, and to TensorBoard.
+//! `timing.jsonl`, as `{"stage":"rl","step":3,"seconds":{"rollouts":1.5}}`, and to TensorBoard. What parts of the run
+//! tell of themselves at each start goes to `timing.jsonl` as well, as
+//! `{"stage":"rl","step":0,"about":"CPython 3.11.2 at /usr/bin/python3; .."}`: it may differ where the run goes on.
 
 mod error;
 mod event;
@@ -115,6 +117,14 @@ impl Events {
     /// Those of [`Events::emit`].
     pub fn message(&mut self, stage: &str, step: u64, text: &str) -> Result<(), EventError> {
         self.emit(Event::new(stage, step, Body::Message(text.to_owned())))
+    }
+
+    /// What a part of the run tells of itself where it runs; no part of what the same seed repeats.
+    ///
+    /// # Errors
+    /// Those of [`Events::emit`].
+    pub fn about(&mut self, stage: &str, step: u64, text: &str) -> Result<(), EventError> {
+        self.emit(Event::new(stage, step, Body::About(text.to_owned())))
     }
 
     /// How long the parts of a step took, in seconds.

@@ -50,6 +50,13 @@ impl Progress {
         // Progress is no reason for a run to stop: what matters goes through `Events`.
         self.0.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
+
+    /// Writes a line on standard error, above the bars where there are any: what one wants to know of a run
+    /// besides its results. Hidden bars do not hide it.
+    pub fn note(&self, text: &str) {
+        use std::io::Write;
+        self.0.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
+    }
 }
 
 impl Default for Progress {

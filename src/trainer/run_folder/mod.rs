@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run.json                       what the run is: seed and config
-//! events.jsonl, timing.jsonl     what it said, and how long it took
+//! events.jsonl, timing.jsonl     what it said; how long it took and where
 //! tensorboard/                   the same for TensorBoard: `tensorboard --logdir <run>/tensorboard`
 //! checkpoints/<name>/            see `checkpoint`
 //! summary.json                   its results; a run that has one is finished

@@ -1,10 +1,13 @@
 use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::*;
-use crate::data::Problem;
+use crate::data::numbers::Fraction;
+use crate::data::{Problem, Seed};
 use crate::plugin::{Outcome, verifier_fn};
+use rand::RngExt;
 
 fn problem(id: &str, stdout: &str) -> Problem {
     let tests = json!([{"kind": "script", "variables": {}, "stdout": stdout}]);
@@ -132,4 +135,208 @@ fn the_rest_of_a_batch_is_not_judged_after_the_limit() {
     let error = pool.verify_all(&submissions).unwrap_err();
     assert_eq!(error.errors, 11, "the first to pass the limit is reported");
     assert!(calls.load(Ordering::Relaxed) <= CHUNK);
+}
+
+fn jobs(jobs: usize) -> NonZeroUsize {
+    NonZeroUsize::new(jobs).unwrap()
+}
+
+/// A verifier that counts how many verdicts it makes at a time, and waits with each until there are `meet` of
+/// them or a second has passed.
+fn counting(meet: usize) -> (CheckedVerifier, Arc<AtomicUsize>) {
+    let (running, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let verifier = verifier_fn(move |_: Submission<'_>| {
+        seen.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let begun = Instant::now();
+        while seen.load(Ordering::SeqCst) < meet && begun.elapsed() < Duration::from_secs(1) {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        running.fetch_sub(1, Ordering::SeqCst);
+        Ok(Verdict { outcome: Outcome::Wrong, passed: 0, total: 1, detail: String::new(), seconds: 0.0 })
+    });
+    (CheckedVerifier::new(verifier), most)
+}
+
+#[test]
+fn as_many_verdicts_are_made_at_a_time_as_there_are_jobs_whoever_asks() {
+    let (verifier, most) = counting(5);
+    let pool = VerifierPool::new(verifier, ErrorLimit::default()).with_jobs(jobs(5)).unwrap();
+    let problem = problem("a", "7");
+    let ask = |from: usize| {
+        let programs: Vec<_> = (from..from + 20).map(|n| n.to_string()).collect();
+        let submissions: Vec<_> = programs.iter().map(|p| Submission::rewarded(&problem, p)).collect();
+        let groups: Vec<_> = submissions.chunks(3).collect();
+        pool.verify_all(&submissions[..10]).unwrap();
+        pool.verify_until_pass(&groups).unwrap();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| ask(0));
+        scope.spawn(|| ask(20));
+        // From a thread of rayon's as well.
+        scope.spawn(|| rayon::scope(|scope| scope.spawn(|_| ask(40))));
+    });
+    assert_eq!((most.load(Ordering::SeqCst), pool.judged()), (5, 60));
+}
+
+#[test]
+fn a_verifier_may_use_rayon_though_all_of_its_threads_wait_for_verdicts() {
+    let verifier = CheckedVerifier::new(verifier_fn(|submission: Submission<'_>| {
+        use rayon::prelude::*;
+        let passes = (0..50).into_par_iter().all(|_| submission.program.len() < 5);
+        let (outcome, passed) = if passes { (Outcome::Pass, 1) } else { (Outcome::Wrong, 0) };
+        Ok(Verdict { outcome, passed, total: 1, detail: String::new(), seconds: 0.0 })
+    }));
+    let problem = problem("a", "7");
+    let pool = VerifierPool::new(verifier, ErrorLimit::default()).with_jobs(jobs(2)).unwrap();
+    let callers = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    callers.scope(|scope| {
+        for caller in 0..8 {
+            let (pool, problem) = (&pool, &problem);
+            scope.spawn(move |_| {
+                let programs = [format!("{caller}"), format!("{caller} long")];
+                let submissions = programs.each_ref().map(|program| Submission::rewarded(problem, program));
+                let answers = pool.verify_all(&submissions).unwrap();
+                assert!(answers[0].as_ref().unwrap().passes() && !answers[1].as_ref().unwrap().passes());
+            });
+        }
+    });
+    assert_eq!(pool.judged(), 16);
+}
+
+/// What a verifier was asked, in order.
+fn recording() -> (CheckedVerifier, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (record, inner) = (Arc::clone(&asked), echo(Arc::default()));
+    let verifier = verifier_fn(move |submission: Submission<'_>| {
+        lock(&record).push(submission.program.to_owned());
+        inner.verify(submission)
+    });
+    (CheckedVerifier::new(verifier), asked)
+}
+
+/// Answers in short: `+` for a pass, `-` for a failure, `!` for an error.
+fn shown(answers: &[Vec<Judged>]) -> Vec<String> {
+    let of = |judged: &Judged| match judged {
+        Ok(verdict) if verdict.passes() => '+',
+        Ok(_) => '-',
+        Err(_) => '!',
+    };
+    answers.iter().map(|group| group.iter().map(of).collect()).collect()
+}
+
+#[test]
+fn a_group_is_judged_up_to_its_first_pass_and_the_first_of_each_group_first() {
+    let (verifier, asked) = recording();
+    let all = ErrorLimit { share: Fraction::new(1.0), ..ErrorLimit::default() };
+    let pool = VerifierPool::new(verifier, all).with_jobs(jobs(1)).unwrap();
+    let (a, b) = (problem("a", "7"), problem("b", "8"));
+    let group = |problem, programs: &[&'static str]| -> Vec<_> {
+        programs.iter().map(|program| Submission::rewarded(problem, program)).collect()
+    };
+    // The fifth group has a program of the first group's that is not needed there, and needs it.
+    let groups = [
+        group(&a, &["1", "7", "never 1", "error"]),
+        group(&b, &["8", "never 2", "panic"]),
+        group(&a, &["error", "2", "3"]),
+        group(&a, &[]),
+        group(&a, &["4", "5", "never 1"]),
+    ];
+    let groups: Vec<&[Submission<'_>]> = groups.iter().map(Vec::as_slice).collect();
+    let answers = pool.verify_until_pass(&groups).unwrap();
+    assert_eq!(shown(&answers), ["-+", "+", "!--", "", "---"]);
+    assert_eq!(*lock(&asked), ["1", "8", "error", "4", "7", "2", "5", "never 1", "3"]);
+    assert_eq!((pool.judged(), pool.memo_hits(), pool.errors()), (9, 0, 1));
+
+    // What is known passes at once, and what comes after it is not asked for.
+    lock(&asked).clear();
+    assert_eq!(shown(&pool.verify_until_pass(&groups).unwrap()), ["-+", "+", "!--", "", "---"]);
+    assert_eq!(*lock(&asked), ["error"]);
+    assert!(pool.verify_until_pass(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn errors_after_a_pass_do_not_count() {
+    let problem = problem("a", "7");
+    let of = |programs: [&'static str; 4]| programs.map(|program| Submission::rewarded(&problem, program));
+    let (pool, calls) = pool(2, 0.0);
+    let pool = pool.with_jobs(jobs(4)).unwrap();
+    for _ in 0..20 {
+        let answers = pool.verify_until_pass(&[&of(["7", "error", "panic", "error"])]).unwrap();
+        assert_eq!(shown(&answers), ["+"]);
+    }
+    assert_eq!(pool.errors(), 0, "of {} that were asked for", calls.load(Ordering::Relaxed));
+    let error = pool.verify_until_pass(&[&of(["1", "error", "7", "error"])]).unwrap_err();
+    assert_eq!((error.errors, pool.errors()), (1, 1));
+}
+
+/// Groups of random lengths over few programs, so that many are asked about twice, in a group and across.
+fn random_groups<'a>(
+    seed: Seed,
+    problems: &'a [Problem],
+    programs: &'a [String],
+) -> Vec<Vec<Submission<'a>>> {
+    let mut rng = seed.rng();
+    (0..rng.random_range(0..40))
+        .map(|_| {
+            let problem = &problems[rng.random_range(0..problems.len())];
+            let length = rng.random_range(0..9);
+            let program = |_| &programs[rng.random_range(0..programs.len())];
+            (0..length).map(program).map(|program| Submission::rewarded(problem, program)).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn neither_jobs_nor_timing_change_an_answer_or_an_error() {
+    let problems = [problem("a", "7"), problem("b", "8")];
+    let programs: Vec<_> = ["7", "8", "error", "panic", "1", "2", "3", "4"].map(str::to_owned).into();
+    let run = |how: Option<usize>, share: f32| {
+        let inner = echo(Arc::default());
+        let slow = verifier_fn(move |submission: Submission<'_>| {
+            // Some verdicts take longer, so that later ones come first.
+            let long = submission.program.len() == 1 && submission.program.as_bytes()[0] % 2 == 1;
+            std::thread::sleep(Duration::from_micros(if long { 300 } else { 0 }));
+            inner.verify(submission)
+        });
+        let limit = ErrorLimit { window: jobs(30), share: Fraction::try_new(share).unwrap() };
+        let pool = VerifierPool::new(CheckedVerifier::new(slow), limit).with_memo_bytes(3000);
+        let pool = match how {
+            Some(count) => pool.with_jobs(jobs(count)).unwrap(),
+            None => pool,
+        };
+        let answer = |round: u64| {
+            let groups = random_groups(Seed::root(9).index(round), &problems, &programs);
+            let groups: Vec<&[Submission<'_>]> = groups.iter().map(Vec::as_slice).collect();
+            match pool.verify_until_pass(&groups) {
+                Ok(answers) => {
+                    // By definition: each as it is by itself, up to the first pass.
+                    for (group, answers) in groups.iter().zip(&answers) {
+                        let passes =
+                            |s: &Submission<'_>| s.program == if s.problem.id == "a" { "7" } else { "8" };
+                        let needed = group.iter().position(passes).map_or(group.len(), |first| first + 1);
+                        assert_eq!(answers.len(), needed);
+                        for (submission, answer) in group.iter().zip(answers) {
+                            let fails = ["error", "panic"].contains(&submission.program);
+                            assert_eq!(answer.is_err(), fails, "{}", submission.program);
+                            assert!(fails || answer.as_ref().unwrap().passes() == passes(submission));
+                        }
+                    }
+                    shown(&answers)
+                }
+                Err(error) => vec![error.to_string()],
+            }
+        };
+        let answers: Vec<_> = (0..40).map(answer).collect();
+        (answers, pool.errors(), pool.memo_hits())
+    };
+    for share in [1.0, 0.3] {
+        let one = run(Some(1), share);
+        assert!(one.1 > 100 && one.2 > 100, "too little happens");
+        assert_eq!(one.0.iter().flatten().any(|line| line.contains("at most a share")), share < 1.0);
+        for how in [Some(2), Some(7), None] {
+            assert_eq!(run(how, share), one, "{how:?} jobs");
+        }
+    }
 }

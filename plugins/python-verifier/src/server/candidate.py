@@ -3,20 +3,24 @@
 
 import atexit
 import builtins
+import itertools
 import resource
 import threading
 import traceback
 
 
+# Names that a program finds, beside those of its tests.
+PRELUDE = {}
+
+
 def candidate(control, peer):
     job = control.receive()
     resource.setrlimit(resource.RLIMIT_CPU, (job["cpu_seconds"], job["cpu_seconds"]))
-    threading.stack_size(8 << 20)
     # A program sees modules as if it were alone.
     main = type(sys)("__main__" if job["role"] == "run" else "program")
     sys.modules[main.__name__] = main
     names = main.__dict__
-    names["__builtins__"] = builtins
+    names.update(PRELUDE)
     for name, value in job["variables"]:
         names[name] = decode(value, None)
     try:
@@ -119,7 +123,7 @@ def perform(request, names, plain):
                 return names[target]
             # LeetCode's form: the function is a method of a class of this name.
             solution = names.get("Solution")
-            if request["do"] == "call" and isinstance(solution, type) and hasattr(solution, target):
+            if operation == "call or solve" and isinstance(solution, type) and hasattr(solution, target):
                 return getattr(solution(), target)
             raise Missing(target)
         return plain.kept[target]
@@ -127,8 +131,9 @@ def perform(request, names, plain):
     def value(data):
         return decode(data, lambda number, _: plain.kept[number])
 
-    operation, target, rest = request["do"], find(request["target"]), request["with"]
-    if operation == "call":
+    operation, rest = request["do"], request["with"]
+    target = find(request["target"])
+    if operation == "call" or operation == "call or solve":
         arguments = [value(argument) for argument in rest[0]]
         keywords = {name: value(argument) for name, argument in rest[1].items()}
         result = target(*arguments, **keywords)
@@ -147,8 +152,15 @@ def perform(request, names, plain):
         return {"value": None}
     if operation == "item":
         return {"value": plain.encode(target[value(rest[0])])}
-    if operation == "items":
-        return {"value": [plain.encode(item) for item in target]}
+    if operation == "iterate":
+        iterator = iter(target)
+        if iterator is target:
+            return {"value": [True, []]}
+        return {"value": [False, [plain.encode(item) for item in iterator]]}
+    if operation == "next":
+        return {"value": [plain.encode(item) for item in itertools.islice(target, 1)]}
+    if operation == "is instance":
+        return {"value": isinstance(value(rest[0]), target)}
     if operation == "length":
         return {"value": len(target)}
     if operation == "text":

@@ -114,7 +114,18 @@ class Remote:
         return self._pspo_program.ask("item", self._pspo_object[0], outward(key))[0]
 
     def __iter__(self):
-        return iter(self._pspo_program.ask("items", self._pspo_object[0])[0])
+        # What is its own iterator, as a generator is, may have no end, and is shared by who iterates over it.
+        own, items = self._pspo_program.ask("iterate", self._pspo_object[0])[0]
+        return self if own is True else iter(items)
+
+    def __next__(self):
+        found = self._pspo_program.ask("next", self._pspo_object[0])[0]
+        if not found:
+            raise StopIteration
+        return found[0]
+
+    def __instancecheck__(self, value):
+        return self._pspo_program.ask("is instance", self._pspo_object[0], outward(value))[0] is True
 
     def __len__(self):
         length = self._pspo_program.ask("length", self._pspo_object[0])[0]

@@ -58,7 +58,7 @@ impl EventSink for TensorBoard {
         let (values, prefix) = match &event.body {
             Body::Metrics(values) => (values, format!("{}/", event.stage)),
             Body::Seconds(values) => (values, format!("{}/seconds/", event.stage)),
-            Body::Message(_) => return Ok(()),
+            Body::Message(_) | Body::About(_) => return Ok(()),
         };
         let values: Vec<_> =
             values.iter().map(|(name, value)| (format!("{prefix}{name}"), *value as f32)).collect();
