@@ -1,7 +1,9 @@
 // right, with a `main` and macros of its own
 // tests: call assert
 // outcome: pass
-#include <bits/stdc++.h>
+#include <iostream>
+#include <numeric>
+#include <vector>
 using namespace std;
 #define int long long
 #define x first
