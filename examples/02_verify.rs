@@ -27,6 +27,7 @@ use pspo::plugin::{self, CheckedVerifier, Kind, Submission, Verdict, VerifierCon
 use pspo::trainer::events::Progress;
 use pspo::verify::{ErrorLimit, VerifierPool};
 use pspo_command_verifier as _;
+use pspo_cpp_verifier as _;
 use pspo_monty_verifier as _;
 use pspo_python_verifier as _;
 use pspo_unconfined_verifier as _;

@@ -7,6 +7,7 @@ use pspo::plugin::{Kind, cards};
 
 // A crate that nothing here names would be dropped by the linker, its cards with it.
 use pspo_command_verifier as _;
+use pspo_cpp_verifier as _;
 use pspo_monte_carlo_labeler as _;
 use pspo_monty_verifier as _;
 use pspo_oracle_prm as _;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use mutants::Kind;
+use mutants::{Kind, Language};
 use pspo::data::{Problem, ProblemSet};
 use pspo::plugin::{CheckedVerifier, Outcome, Submission, Verdict, VerifyError};
 use pspo::problems::datasets;
@@ -145,7 +145,7 @@ fn mutants(set: &ProblemSet, nth: usize) -> Vec<Mutant> {
         let program = problem.solution.clone().unwrap();
         // HumanEval's prompts are not the program's own.
         let from = if program.starts_with(&problem.prompt) { problem.prompt.len() } else { 0 };
-        mutants::of(&problem.id, &program, from)
+        mutants::of(Language::Python, &problem.id, &program, from)
     };
     let problems: Vec<_> = set.iter().step_by(nth).collect();
     let all: Vec<_> = problems

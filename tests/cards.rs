@@ -4,6 +4,7 @@ use pspo::plugin::{
     self, Card, Kind, LabelerConfig, PrmConfig, SplitterConfig, ValueInitConfig, VerifierConfig, cards,
 };
 use pspo_command_verifier as _;
+use pspo_cpp_verifier as _;
 use pspo_monte_carlo_labeler as _;
 use pspo_monty_verifier as _;
 use pspo_oracle_prm as _;

@@ -4,6 +4,9 @@
 //! may pass but those that say so, none may be an error, and none may touch the host or who is judged beside it.
 #![cfg(target_os = "linux")]
 
+#[path = "support/hostile.rs"]
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +15,11 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use pspo::data::{Matching, Problem};
-use pspo::plugin::{CheckedVerifier, Outcome, Submission, Verdict, VerifyError};
+use pspo::plugin::{CheckedVerifier, Submission, Verdict, VerifyError};
 use pspo::sandbox::Limits;
 use pspo_python_verifier::{PythonConfig, PythonVerifier};
 use serde_json::{Value, json};
+use support::{Hostile, as_an_ordinary_user, corpus, descendants, is_root};
 
 const WALL_SECONDS: f64 = 1.5;
 
@@ -92,66 +96,10 @@ fn problem(sort: &str) -> Problem {
     problem
 }
 
-/// A program of the corpus.
-struct Hostile {
-    name: String,
-    program: String,
-    sorts: Vec<String>,
-    outcomes: Vec<Outcome>,
-}
-
-fn corpus() -> Vec<Hostile> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "py"));
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let program = fs::read_to_string(path).unwrap();
-        let words = |start: &str| -> Vec<String> {
-            let line = program.lines().find_map(|line| line.strip_prefix(start));
-            line.unwrap_or_else(|| panic!("{path:?} has no {start:?}"))
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect()
-        };
-        let outcome = |name: String| serde_json::from_value(Value::String(name)).unwrap();
-        let outcomes = words("# outcome:").into_iter().map(outcome).collect();
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let mut sorts = words("# tests:");
-        if sorts.iter().any(|sort| sort == "assert") {
-            sorts.push("assert_code".into());
-        }
-        Hostile { name, sorts, outcomes, program }
-    };
-    paths.iter().map(read).collect()
-}
-
 const GOOD: &str = "def solve(a, b):\n    return a + b\n";
 
 fn judge_good(verifier: &CheckedVerifier) -> Verdict {
     verifier.verify(Submission::rewarded(&problem("call"), GOOD)).unwrap()
-}
-
-/// Processes that descend from this one.
-fn descendants() -> usize {
-    let parent = |pid: u32| -> Option<u32> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
-    };
-    let own = std::process::id();
-    let pids =
-        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let descends = |&pid: &u32| {
-        let mut above = parent(pid);
-        while let Some(next) = above {
-            if next == own {
-                return true;
-            }
-            above = parent(next);
-        }
-        false
-    };
-    pids.filter(descends).count()
 }
 
 #[test]
@@ -173,7 +121,10 @@ fn none_passes_none_harms() {
             }
             judged
         });
-        for Hostile { name, program, sorts, outcomes } in corpus() {
+        for Hostile { name, program, mut sorts, outcomes } in corpus("py", "#") {
+            if sorts.iter().any(|sort| sort == "assert") {
+                sorts.push("assert_code".into());
+            }
             for sort in &sorts {
                 let begin = Instant::now();
                 let verdict = verifier.verify(Submission::rewarded(&problem(sort), &program));
@@ -208,32 +159,7 @@ fn the_same_holds_for_an_ordinary_user() {
         println!("skipped: not root, so the other test was it");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("hostile");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(folder.path(), open).unwrap();
-    let mut command = Command::new(&copy);
-    command.args(["--exact", "none_passes_none_harms", "--nocapture"]).env("PSPO_PYTHON", "/usr/bin/python3");
-    std::os::unix::process::CommandExt::gid(
-        std::os::unix::process::CommandExt::uid(&mut command, 65_534),
-        65_534,
-    );
-    let output = command.output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    if said.contains("this system does not offer the sandbox's layer") || said.contains("Permission denied") {
-        println!(
-            "skipped: the kernel does not let ordinary users make namespaces, or the corpus is not theirs to read"
-        );
-        return;
-    }
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-}
-
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+    as_an_ordinary_user("none_passes_none_harms");
 }
 
 #[test]

@@ -21,6 +21,7 @@
 
 mod call;
 mod cgroup;
+mod channel;
 mod confine;
 mod error;
 mod fork_server;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use channel::{Channel, Incoming};
 pub use error::SandboxError;
 pub use fork_server::{ForkServer, Group, send_with_descriptors};
 pub use layer::{Layer, Layers};

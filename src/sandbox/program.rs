@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -43,12 +43,21 @@ pub struct Program<'a> {
     stdin: &'a [u8],
     files: Vec<InnerFile<'a>>,
     brings: Vec<(&'a str, u64)>,
+    descriptors: Vec<(&'a str, BorrowedFd<'a>)>,
 }
 
 impl<'a> Program<'a> {
     /// The program at `path`, as seen from within.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), args: vec![], env: vec![], stdin: &[], files: vec![], brings: vec![] }
+        Self {
+            path: path.into(),
+            args: vec![],
+            env: vec![],
+            stdin: &[],
+            files: vec![],
+            brings: vec![],
+            descriptors: vec![],
+        }
     }
 
     /// Its arguments.
@@ -79,6 +88,13 @@ impl<'a> Program<'a> {
     /// [`Ended::files`](super::Ended::files). At most four.
     pub fn brings(mut self, name: &'a str, bytes: u64) -> Self {
         self.brings.push((name, bytes));
+        self
+    }
+
+    /// A file descriptor that it gets beside its standard streams, whose number it finds in the variable `name` of its
+    /// environment. It is as the host's: a file can be read by what it was opened for, whatever the sandbox hides.
+    pub fn descriptor(mut self, name: &'a str, fd: BorrowedFd<'a>) -> Self {
+        self.descriptors.push((name, fd));
         self
     }
 }
@@ -135,6 +151,17 @@ impl Sandbox {
             room.push("close it", libc::SYS_close, [Argument::Result(target)]);
             held.push(memory);
         }
+        // Its standard streams take the first three numbers.
+        const FIRST: i32 = 3;
+        let mut numbers = Vec::new();
+        for (name, fd) in &program.descriptors {
+            let fd = rustix::io::fcntl_dupfd_cloexec(fd, FIRST)?;
+            // In the child, where it does not concern programs that are started at the same time.
+            let arguments = [fd.as_raw_fd().into(), libc::F_SETFD.into(), 0.into()];
+            room.push("hand a file descriptor over", libc::SYS_fcntl, arguments);
+            numbers.push((*name, fd.as_raw_fd().to_string()));
+            held.push(fd);
+        }
         if program.brings.len() > MOST_KEPT {
             return Err(SandboxError::TooManyFiles { files: program.brings.len(), most: MOST_KEPT });
         }
@@ -163,7 +190,9 @@ impl Sandbox {
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let streams = [memory_file(program.stdin)?, stdout_end, stderr_end];
         let watched = Watched { stdout, stderr, brought };
-        self.supervised(program, streams, watched, stages, self.cgroup()?)
+        let program =
+            numbers.iter().fold(program.clone(), |program, (name, number)| program.env(name, number));
+        self.supervised(&program, streams, watched, stages, self.cgroup()?)
     }
 
     /// A control group with a program's limits, where there are any.

@@ -91,3 +91,20 @@ fn output_is_limited() {
         assert!(ended.stdout.len() <= 1001);
     }
 }
+
+#[test]
+fn a_descriptor_is_handed_over_and_no_other() {
+    let sandbox = sandbox(Limits::default());
+    let (mut channel, other) = Channel::new(100).unwrap();
+    let program = shell("eval \"printf '\\2\\0\\0\\0\\0\\0\\0\\0ok' >&$SPEAK\"; for fd in $(seq 3 200); do (: >&$fd) && echo $fd; done; echo $SPEAK")
+        .descriptor("SPEAK", std::os::fd::AsFd::as_fd(&other));
+    let running = sandbox.start(&program).unwrap();
+    drop(other);
+    let (event, ended) = running.wait_to_end().unwrap();
+    assert_eq!(event, Event::Ended);
+    let open = String::from_utf8(ended.stdout).unwrap();
+    let open: Vec<_> = open.lines().collect();
+    assert!(open.len() == 2 && open[0] == open[1], "{open:?}");
+    assert_eq!(channel.receive(), Incoming::Message(b"ok".to_vec()));
+    assert_eq!(channel.receive(), Incoming::Closed);
+}

@@ -1,8 +1,11 @@
-//! [`failure`]: what the end of a program in the sandbox says.
+//! What the end of a program in the sandbox says: of a run by itself ([`failure`]), of one whose output is compared
+//! ([`run_failure`]), of a compiler ([`build_failure`]).
 
 use std::os::unix::process::ExitStatusExt;
 
-use crate::plugin::Outcome;
+use super::{excerpt, matches_output};
+use crate::data::Matching;
+use crate::plugin::{Outcome, VerifyError};
 use crate::sandbox::{Ended, Event, Limits};
 
 /// How a test failed: the outcome, and in a line what happened.
@@ -65,6 +68,43 @@ pub fn failure(
     let line = last_line(&ended.stderr);
     let code = status.code().unwrap_or_default();
     Some((of_line(&line), if line.is_empty() { format!("exit status {code}") } else { line }))
+}
+
+/// How a run failed that is to print `expected` by `rule`: by itself, or by what it printed.
+///
+/// # Errors
+/// As [`matches_output`].
+pub fn run_failure(
+    event: Event,
+    ended: &Ended,
+    limits: &Limits,
+    of_line: impl Fn(&str) -> Outcome,
+    rule: &Matching,
+    expected: &str,
+) -> Result<Option<Failure>, VerifyError> {
+    if let Some(failure) = failure(event, ended, limits, of_line) {
+        return Ok(Some(failure));
+    }
+    let Ok(printed) = std::str::from_utf8(&ended.stdout) else {
+        return Ok(Some((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
+    };
+    let wrong = || (Outcome::Wrong, format!("printed {}, not {}", excerpt(printed), excerpt(expected)));
+    Ok((!matches_output(rule, expected, printed)?).then(wrong))
+}
+
+/// How a program fails to compile, if it does: with the compiler's first error, or how the compiler ended. Whatever
+/// that fails at, it is the program that makes it do so.
+pub fn build_failure(event: Event, ended: &Ended, limits: &Limits) -> Option<Failure> {
+    let (_, what) = failure(event, ended, limits, |_| Outcome::Compile)?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let tells = |line: &&str| ["error", "undefined reference"].iter().any(|word| line.contains(word));
+    let error = said.lines().find(tells).map(excerpt);
+    Some((Outcome::Compile, error.unwrap_or(what)))
+}
+
+/// A failure of the sandbox or of the system, which says nothing about the program.
+pub fn failed(error: impl std::fmt::Display) -> VerifyError {
+    VerifyError::Failed(error.to_string())
 }
 
 /// The last line with text, shortened, in printable characters.

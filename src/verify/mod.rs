@@ -16,7 +16,7 @@ pub mod pool;
 pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
 #[cfg(target_os = "linux")]
-pub use failure::{Failure, failure};
+pub use failure::{Failure, build_failure, failed, failure, run_failure};
 pub use fenced::{Fenced, FencedConfig, last_block};
 pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, JobsError, Judged, TooManyErrors, VerifierPool};

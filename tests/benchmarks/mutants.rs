@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A line becomes `pass`.
+    /// A line becomes a statement that does nothing.
     DroppedLine,
     /// A comparison becomes its neighbour or its opposite.
     SwappedComparison,
@@ -13,16 +13,27 @@ pub enum Kind {
     OffByOne,
 }
 
+/// What a program is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // each test has its own
+pub enum Language {
+    Python,
+    Cpp,
+}
+
+/// Names before a `<` that is no comparison.
+const TEMPLATES: &[&str] = &["vector", "map", "pair", "set", "list", "include", "unordered_map", "greater"];
+
 const COMPARISONS: &[(&str, &str)] =
     &[("<=", "<"), (">=", ">"), ("==", "!="), ("!=", "=="), ("<", "<="), (">", ">=")];
 
 /// One mutant of each kind, where there is a place for it behind byte `from`.
-pub fn of(id: &str, program: &str, from: usize) -> Vec<(Kind, String)> {
+pub fn of(language: Language, id: &str, program: &str, from: usize) -> Vec<(Kind, String)> {
     let seed = Seed::root(3).child("mutants").child(id);
-    let code = is_code(program);
+    let code = is_code(language, program);
     [
-        (Kind::DroppedLine, lines(program, &code, from)),
-        (Kind::SwappedComparison, comparisons(program, &code, from)),
+        (Kind::DroppedLine, lines(language, program, &code, from)),
+        (Kind::SwappedComparison, comparisons(language, program, &code, from)),
         (Kind::OffByOne, integers(program, &code, from)),
     ]
     .into_iter()
@@ -37,14 +48,22 @@ pub fn of(id: &str, program: &str, from: usize) -> Vec<(Kind, String)> {
 type Place = (usize, usize, String);
 
 /// For every byte whether it is neither in a string nor in a comment.
-fn is_code(program: &str) -> Vec<bool> {
+fn is_code(language: Language, program: &str) -> Vec<bool> {
     let bytes = program.as_bytes();
     let mut code = vec![true; bytes.len()];
     let mut at = 0;
     while at < bytes.len() {
         let begin = at;
         match bytes[at] {
-            b'#' => at += program[at..].find('\n').unwrap_or(bytes.len() - at),
+            b'#' if language == Language::Python => {
+                at += program[at..].find('\n').unwrap_or(bytes.len() - at);
+            }
+            b'/' if language == Language::Cpp && bytes[at..].starts_with(b"//") => {
+                at += program[at..].find('\n').unwrap_or(bytes.len() - at);
+            }
+            b'/' if language == Language::Cpp && bytes[at..].starts_with(b"/*") => {
+                at += program[at..].find("*/").map_or(bytes.len() - at, |end| end + 2);
+            }
             quote @ (b'"' | b'\'') => {
                 let width = if program.as_bytes()[at..].starts_with(&[quote; 3]) { 3 } else { 1 };
                 at += width;
@@ -64,7 +83,7 @@ fn is_code(program: &str) -> Vec<bool> {
 }
 
 /// Lines that are a statement by themselves, as far as one sees: no head of a block, no part of an expression.
-fn lines(program: &str, code: &[bool], from: usize) -> Vec<Place> {
+fn lines(language: Language, program: &str, code: &[bool], from: usize) -> Vec<Place> {
     let mut places = Vec::new();
     let mut depth = 0;
     let mut begin = 0;
@@ -73,22 +92,36 @@ fn lines(program: &str, code: &[bool], from: usize) -> Vec<Place> {
         let at = begin + line.find(text).unwrap_or(0);
         let whole = depth == 0;
         for (_, byte) in line.bytes().enumerate().filter(|(offset, _)| code[begin + offset]) {
-            depth += i32::from(b"([{".contains(&byte)) - i32::from(b")]}".contains(&byte));
+            // Braces are blocks in C++.
+            let (open, close) = if language == Language::Python { ("([{", ")]}") } else { ("([", ")]") };
+            depth += i32::from(open.as_bytes().contains(&byte)) - i32::from(close.as_bytes().contains(&byte));
         }
         begin += line.len();
         let starts = text.starts_with(|char: char| char.is_alphanumeric() || char == '_');
-        let head = text.ends_with([':', '\\'])
-            || ["import ", "from ", "pass"].iter().any(|word| text.starts_with(word));
+        let (nothing, head) = match language {
+            Language::Python => {
+                let words = ["import ", "from ", "pass"];
+                ("pass", text.ends_with([':', '\\']) || words.iter().any(|word| text.starts_with(word)))
+            }
+            Language::Cpp => {
+                (";", !text.ends_with(';') || text.matches(';').count() > 1 || text.contains('}'))
+            }
+        };
         if at >= from && whole && depth == 0 && starts && !head && code[at] {
-            places.push((at, text.len(), "pass".into()));
+            places.push((at, text.len(), nothing.into()));
         }
     }
     places
 }
 
-fn comparisons(program: &str, code: &[bool], from: usize) -> Vec<Place> {
+fn comparisons(language: Language, program: &str, code: &[bool], from: usize) -> Vec<Place> {
     let mut places = Vec::new();
     let mut at = from;
+    let before = |at: usize| {
+        let text = program[..at].trim_end();
+        let name = text.rsplit(|char: char| !char.is_alphanumeric() && char != '_').next();
+        name.is_some_and(|name| TEMPLATES.contains(&name))
+    };
     while at < program.len() {
         let found = COMPARISONS.iter().find(|(old, _)| program.as_bytes()[at..].starts_with(old.as_bytes()));
         // Neither shifts nor arrows.
@@ -99,6 +132,7 @@ fn comparisons(program: &str, code: &[bool], from: usize) -> Vec<Place> {
             {
                 at += 2
             }
+            Some(("<", _)) if language == Language::Cpp && before(at) => at = end_of_arguments(program, at),
             Some((old, new)) if code[at] && !near("->") => {
                 places.push((at, old.len(), (*new).to_owned()));
                 at += old.len();
@@ -107,6 +141,18 @@ fn comparisons(program: &str, code: &[bool], from: usize) -> Vec<Place> {
         }
     }
     places
+}
+
+/// The place behind the `>` that ends a template's arguments.
+fn end_of_arguments(program: &str, begin: usize) -> usize {
+    let mut depth = 0;
+    for (offset, byte) in program[begin..].bytes().enumerate() {
+        depth += i32::from(byte == b'<') - i32::from(byte == b'>');
+        if depth == 0 {
+            return begin + offset + 1;
+        }
+    }
+    program.len()
 }
 
 fn integers(program: &str, code: &[bool], from: usize) -> Vec<Place> {

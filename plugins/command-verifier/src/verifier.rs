@@ -5,7 +5,7 @@ use std::time::Instant;
 use pspo::data::TestCase;
 use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
 use pspo::sandbox::{InnerFile, Program, Sandbox, SandboxConfig};
-use pspo::verify::{Failure, excerpt, failure, matches_output};
+use pspo::verify::{Failure, build_failure, failed, run_failure};
 
 use crate::CommandConfig;
 
@@ -55,12 +55,15 @@ impl CommandVerifier {
             building = building.brings(artifact, LARGEST_ARTIFACT);
         }
         let (event, ended) = self.build.start(&building).and_then(|it| it.wait_to_end()).map_err(failed)?;
-        // Whatever a compiler fails at, it is the program that makes it do so.
-        let failure = failure(event, &ended, self.build.limits(), |_| Outcome::Compile);
-        if let Some((_, what)) = failure {
-            let first = String::from_utf8_lossy(&ended.stderr);
-            let error = first.lines().find(|line| line.contains("error")).map(excerpt);
-            return Ok(Err((Outcome::Compile, error.unwrap_or(what))));
+        if let Some(failure) = build_failure(event, &ended, self.build.limits()) {
+            return Ok(Err(failure));
+        }
+        // They are to be laid out in the folder where it runs.
+        let bytes = program.len() as u64 + ended.files.iter().map(|file| file.len() as u64).sum::<u64>();
+        let most = self.config.limits.disk_bytes / 2;
+        if bytes > most {
+            let what = format!("building made {bytes} bytes or more, where half of `disk_bytes` is {most}");
+            return Ok(Err((Outcome::Compile, what)));
         }
         match ended.files.iter().position(Vec::is_empty) {
             Some(missing) => {
@@ -93,26 +96,14 @@ impl CommandVerifier {
         }
         let (event, ended) = self.run.start(&program).and_then(|it| it.wait_to_end()).map_err(failed)?;
         let memory = |line: &str| if line.contains("bad_alloc") { Outcome::Memory } else { Outcome::Runtime };
-        if let Some(failure) = failure(event, &ended, self.run.limits(), memory) {
-            return Ok(Some(failure));
-        }
-        let Ok(printed) = String::from_utf8(ended.stdout) else {
-            return Ok(Some((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
-        };
-        let right = matches_output(&submission.problem.matching, stdout, &printed)?;
-        let wrong = || (Outcome::Wrong, format!("printed {}, not {}", excerpt(&printed), excerpt(stdout)));
-        Ok((!right).then(wrong))
+        let limits = self.run.limits();
+        run_failure(event, &ended, limits, memory, &submission.problem.matching, stdout)
     }
 }
 
 /// A command, by a path or by a name that is looked up within the sandbox.
 fn command(words: &[String]) -> Program<'static> {
     Program::new(&words[0]).args(&words[1..])
-}
-
-/// A failure of the sandbox, which says nothing about the program.
-fn failed(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::Failed(error.to_string())
 }
 
 impl Verifier for CommandVerifier {

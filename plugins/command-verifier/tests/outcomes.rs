@@ -33,6 +33,7 @@ fn cpp_programs_end_as_they_should() {
             wall_seconds: 20.0,
             cpu_seconds: 10.0,
             memory_bytes: 1 << 30,
+            disk_bytes: 256 << 20,
             ..Limits::default()
         },
         ..CommandConfig::cpp()
@@ -56,6 +57,7 @@ fn cpp_programs_end_as_they_should() {
         ("template <int N> struct T { typedef typename T<N + 1>::type type; }; int main() { T<0>::type x; }".into(), Outcome::Compile, ""),
         ("int a[1ull << 40] = {1}; int main(int c, char**) { return a[c]; }".into(), Outcome::Compile, ""),
         ("#include \"/etc/passwd\"\nint main() {}".into(), Outcome::Compile, "No such file"),
+        ("int a[12 << 20] = {1}; int main() { return a[1]; }".into(), Outcome::Compile, "half of `disk_bytes`"),
     ] {
         let verdict = verifier.verify(Submission::rewarded(&sum(), &program)).unwrap();
         assert_eq!(verdict.outcome, outcome, "{program}\n{verdict:?}");

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pspo::plugin::VerifyError;
 use pspo::sandbox::{ForkServer, Group, Program, Running, Sandbox, SandboxConfig};
+use pspo::verify::failed;
 
 use crate::channel::Channel;
 
@@ -93,9 +94,4 @@ pub(crate) fn judge(server: &mut ForkServer) -> Result<Judge, VerifyError> {
     let (channel, inner) = Channel::new()?;
     let running = server.fork(JUDGE, Group::Servers, b"", &[inner.as_fd()]).map_err(failed)?;
     Ok(Judge { running, channel })
-}
-
-/// A failure of the sandbox, which says nothing about the program.
-pub(crate) fn failed(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::Failed(error.to_string())
 }

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::sandbox::{Event, Running};
+use pspo::verify::failed;
 use serde_json::{Value, json};
 
 use super::{Loaded, Session, TestResult, tampered};
 use crate::channel::Incoming;
 use crate::outcome::{failure, raised};
-use crate::servers::{failed, judge};
+use crate::servers::judge;
 
 impl Session<'_> {
     /// Tests that are code, run by a trusted process that reaches the program through plain data alone. As for

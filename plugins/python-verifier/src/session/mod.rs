@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use pspo::data::Matching;
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::sandbox::{Event, ForkServer, Group, Limits, Running, Watch};
+use pspo::verify::failed;
 use serde_json::{Value, json};
 
 use crate::channel::{Channel, Incoming};
 use crate::outcome::{Failure, failure, raised};
-use crate::servers::{CANDIDATE, failed};
+use crate::servers::CANDIDATE;
 
 /// What one test came to.
 pub(crate) type TestResult = Result<(), Failure>;

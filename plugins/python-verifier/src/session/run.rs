@@ -6,7 +6,7 @@ use std::time::Instant;
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::sandbox::{Event, Group};
-use pspo::verify::{excerpt, matches_output};
+use pspo::verify::{excerpt, failed, matches_output};
 use serde_json::{Value, json};
 
 use super::code::judged;
@@ -14,7 +14,7 @@ use super::{Answer, Session, TestResult, not_begun, tampered};
 use crate::channel::{Channel, Incoming};
 use crate::outcome::{Failure, failure};
 use crate::plain;
-use crate::servers::{CANDIDATE, failed, judge};
+use crate::servers::{CANDIDATE, judge};
 
 impl Session<'_> {
     /// One test that runs the program and compares what it prints.
