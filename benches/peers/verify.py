@@ -127,7 +127,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timeout", type=int, default=3, help="seconds for each program")
     parser.add_argument("--limit", type=int, help="the first N problems only")
     parser.add_argument("--repeat", type=int, default=1, help="how often each program is judged in a round")
-    parser.add_argument("--pspo-repeat", type=int, default=5, help="as many times more by pspo, start included")
+    parser.add_argument("--pspo-repeat", type=int, default=20, help="as many times more by pspo, start included")
     parser.add_argument("--pspo", type=Path, default=default_pspo(), help="the built example 02_verify")
     parser.add_argument("--runners", nargs="+", help="only these")
     parser.add_argument("--json", type=Path, help="also write every round's figures there")
