@@ -166,6 +166,10 @@ impl Verifier for CppVerifier {
         Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
     }
 
+    fn counts_all(&self) -> bool {
+        self.config.run_all
+    }
+
     fn about(&self) -> String {
         format!("{}; {}", self.toolchain.version, self.toolchain.sandbox.layers())
     }
