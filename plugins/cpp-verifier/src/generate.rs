@@ -97,7 +97,9 @@ pub(crate) fn judge(prompt: &str, signatures: &[Signature], code: &str) -> Strin
     let types = types(prompt, signatures);
     let stubs: String =
         signatures.iter().enumerate().map(|(place, signature)| stub(place, signature)).collect();
-    format!("{types}#line 1 \"prompt\"\n{rest}\n#line 1 \"stubs\"\n{stubs}#line 1 \"tests\"\n{code}\n")
+    let nan = code.to_ascii_lowercase().contains("nan");
+    let nan = if nan { "static const bool pspo_nan = pspo_wire::nan_is_meant = true;\n" } else { "" };
+    format!("{types}{nan}#line 1 \"prompt\"\n{rest}\n#line 1 \"stubs\"\n{stubs}#line 1 \"tests\"\n{code}\n")
 }
 
 /// The parameters that come back.

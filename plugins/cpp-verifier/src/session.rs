@@ -142,7 +142,7 @@ impl Runner {
                     return Ok(Err((Outcome::Wrong, format!("failed at {what}"))));
                 }
                 Some((b'x', _)) => {
-                    return Ok(Err((Outcome::Wrong, "returned a value of another type".into())));
+                    return Ok(Err((Outcome::Wrong, "returned a value of another type, or NaN".into())));
                 }
                 Some((b't', _)) => return Ok(Err(tampered())),
                 Some((b'd', [])) => done = true,

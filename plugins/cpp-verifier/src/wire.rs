@@ -5,6 +5,10 @@ use serde_json::{Map, Number, Value};
 /// Lists within lists that are read, at most: no type of a program that compiles is deeper.
 const DEEPEST: usize = 64;
 
+/// Values that are read, at most: in memory one takes some 40 bytes. A map takes as much as some of them.
+const MOST_VALUES: usize = 2_000_000;
+const VALUES_OF_A_MAP: usize = 15;
+
 /// The bytes of a JSON value.
 pub(crate) fn from_json(value: &Value, to: &mut Vec<u8>) {
     let head = |to: &mut Vec<u8>, letter: u8, count: usize| {
@@ -58,14 +62,17 @@ pub(crate) enum NotJson {
 /// The JSON value of these bytes, all of them. A pair, a tuple or a set is an array, a map whose keys are text or
 /// integers an object, and a single-precision number the shortest decimal that is it.
 pub(crate) fn to_json(mut bytes: &[u8]) -> Result<Value, NotJson> {
-    let value = take(&mut bytes, 0)?;
+    let mut left = MOST_VALUES;
+    let value = take(&mut bytes, 0, &mut left)?;
     if bytes.is_empty() { Ok(value) } else { Err(NotJson::Malformed) }
 }
 
-fn take(from: &mut &[u8], depth: usize) -> Result<Value, NotJson> {
+fn take(from: &mut &[u8], depth: usize, left: &mut usize) -> Result<Value, NotJson> {
     if depth > DEEPEST {
         return Err(NotJson::Malformed);
     }
+    let cost = if from.first() == Some(&b'{') { VALUES_OF_A_MAP } else { 1 };
+    *left = left.checked_sub(cost).ok_or(NotJson::Other("more values than are read"))?;
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Ok(Value::Number(number)),
         None => Err(NotJson::Other("infinity, or no number")),
@@ -91,16 +98,16 @@ fn take(from: &mut &[u8], depth: usize) -> Result<Value, NotJson> {
             let text = std::str::from_utf8(text).map_err(|_| NotJson::Other("text that is no UTF-8"))?;
             Ok(Value::String(text.to_owned()))
         }
-        b'[' => (0..count(from)?).map(|_| take(from, depth + 1)).collect(),
+        b'[' => (0..count(from)?).map(|_| take(from, depth + 1, left)).collect(),
         b'{' => {
             let mut map = Map::new();
             for _ in 0..count(from)? {
-                let key = match take(from, depth + 1)? {
+                let key = match take(from, depth + 1, left)? {
                     Value::String(text) => text,
                     Value::Number(number) if !number.is_f64() => number.to_string(),
                     _ => return Err(NotJson::Other("a map whose keys are neither text nor integers")),
                 };
-                if map.insert(key, take(from, depth + 1)?).is_some() {
+                if map.insert(key, take(from, depth + 1, left)?).is_some() {
                     return Err(NotJson::Other("a map that has a key twice"));
                 }
             }
@@ -149,6 +156,12 @@ mod tests {
         for bytes in [&b""[..], b"b\x02", b"[\xff\xff\xff\xff\xff\xff\xff\xff", b"PASS"] {
             assert_eq!(to_json(bytes), Err(NotJson::Malformed), "{bytes:?}");
         }
+        let many = |item: &[u8], times: usize| {
+            [b"[", &(times as u64).to_le_bytes()[..], &item.repeat(times)].concat()
+        };
+        assert!(to_json(&many(b"n", 1_000_000)).is_ok());
+        assert!(matches!(to_json(&many(b"n", 2_000_000)), Err(NotJson::Other(_))));
+        assert!(matches!(to_json(&many(b"{\0\0\0\0\0\0\0\0", 200_000)), Err(NotJson::Other(_))));
         let deep = b"[\x01\0\0\0\0\0\0\0".repeat(100_000);
         assert_eq!(to_json(&deep), Err(NotJson::Malformed));
         let keys = [

@@ -335,3 +335,21 @@ fn what_cannot_be_judged_is_an_error() {
     let flags = CppVerifier::new(CppConfig { flags: vec!["-std=c++2".into()], ..CppConfig::default() });
     assert!(matches!(flags.err(), Some(VerifyError::Failed(what)) if what.contains("-std=c++2")));
 }
+
+#[test]
+fn nan_is_no_number_that_is_near_enough() {
+    // As HumanEval-X looks for what is too far off.
+    let prompt = "#include <vector>\n#include <math.h>\nusing namespace std;\nvector<float> halves(int n){\n";
+    let near = "bool near(vector<float> a, vector<float> b) {\n  if (a.size() != b.size()) return false;\n  for (int i = 0; i < a.size(); i++) if (abs(a[i] - b[i]) > 1e-4) return false;\n  return true;\n}\n";
+    let verdict = |more: &str, body: &str| {
+        let code = format!(
+            "#include <assert.h>\n{near}int main() {{ assert(near(halves(2), {{0.5, 0.5}})); }}{more}"
+        );
+        let problem = problem(prompt, json!([{"kind": "assert", "code": code, "calls": ["halves"]}]));
+        judge(&problem, &format!("{prompt}return vector<float>(n, {body}); }}"))
+    };
+    assert!(verdict("", "0.5").passes());
+    let wrong = verdict("", "NAN");
+    assert_eq!(wrong.outcome, Outcome::Wrong, "{wrong:?}");
+    assert!(verdict(" // but for NaN", "NAN").passes());
+}

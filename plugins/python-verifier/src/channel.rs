@@ -11,6 +11,10 @@ use serde_json::Value;
 /// Bytes of a message, at most; as in `plain.py`.
 const LARGEST_MESSAGE: u64 = 16 << 20;
 
+/// Values in a message, at most, and objects among them: in memory, a value takes some 40 bytes here, an object 600.
+const MOST_VALUES: usize = 2_000_000;
+const MOST_OBJECTS: usize = 300_000;
+
 /// Our end.
 pub(crate) struct Channel(sandbox::Channel);
 
@@ -24,6 +28,8 @@ pub(crate) enum Incoming {
     Closed,
     /// What has come is no message.
     Garbage,
+    /// A message of more values than are read.
+    TooMuch,
 }
 
 impl Channel {
@@ -54,6 +60,7 @@ impl Channel {
     /// Sends and reads what can be now, and returns the first message.
     pub fn receive(&mut self) -> Incoming {
         match self.0.receive() {
+            sandbox::Incoming::Message(bytes) if is_too_much(&bytes) => Incoming::TooMuch,
             sandbox::Incoming::Message(bytes) => {
                 serde_json::from_slice(&bytes).map_or(Incoming::Garbage, Incoming::Message)
             }
@@ -62,6 +69,25 @@ impl Channel {
             _ => Incoming::Garbage,
         }
     }
+}
+
+/// Whether JSON holds more values, or more objects, than are read.
+fn is_too_much(json: &[u8]) -> bool {
+    if json.len() < MOST_OBJECTS {
+        return false;
+    }
+    let (mut values, mut objects, mut in_text, mut escaped) = (1, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' if !in_text => values += 1,
+            b'{' if !in_text => objects += 1,
+            _ => {}
+        }
+    }
+    values > MOST_VALUES || objects > MOST_OBJECTS
 }
 
 #[cfg(test)]
@@ -80,6 +106,11 @@ mod tests {
         };
         assert!(matches!(receive(b"[]"), Incoming::Message(message) if message == json!([])));
         assert!(matches!(receive(b"[x"), Incoming::Garbage));
+        let many = |item: &str, times: usize| format!("[{}0]", format!("{item},").repeat(times));
+        assert!(!is_too_much(many("1", 1_000_000).as_bytes()));
+        assert!(is_too_much(many("1", 2_000_001).as_bytes()));
+        assert!(is_too_much(many("{\"\":0}", 300_001).as_bytes()));
+        assert!(!is_too_much(many("\"{{\\\",,[\"", 500_000).as_bytes()));
         assert!(matches!(receive("[".repeat(100_000).as_bytes()), Incoming::Garbage));
     }
 }

@@ -162,6 +162,7 @@ for square in squares:
     if square > 20:
         break
 assert square == 25 and next(squares) == 36 and next(count(0), 'none') == 'none'
+assert [x for x, _ in zip(Forever(), range(3))] == [1, 1, 1] and sum(Three()) == 6
 assert isinstance(t, Tree) and isinstance(t.left, Tree) and not isinstance(3, Tree) and isinstance(half(3), float)
 assert pair(10**30, (1, [2.5, None], b'x')) == ((1, [2.5, None], b'x'), 10**30)
 ";
@@ -174,6 +175,13 @@ def depth(t):
     return 1 + (depth(t.left) if t.left else 0)
 def count(n):
     yield from range(n)
+class Forever:
+    def __iter__(self):
+        while True:
+            yield 1
+class Three:
+    def __iter__(self):
+        return iter([1, 2, 3])
 def forever():
     n = 0
     while True:
@@ -269,6 +277,20 @@ fn processor_time_is_limited_beside_the_clock() {
     let verdict = verifier.verify(Submission::rewarded(&echo(), "while True: pass")).unwrap();
     assert_eq!(verdict.outcome, Outcome::Timeout);
     assert_eq!(verdict.detail, "test 1 of 2: took more than 1 s of processor time");
+}
+
+#[test]
+fn nan_is_no_number_that_is_near_enough() {
+    // As some benchmarks look for what is too far off.
+    let code = "def near(a, b):\n    for x, y in zip(a, b):\n        if abs(x - y) > 1e-6: return False\n    return True\n";
+    let verdict = |more: &str, program: &str| {
+        let code = format!("{code}assert near(f(), [0.5, 1.5]){more}");
+        judge(&problem(json!([{"kind": "assert", "code": code, "calls": ["f"]}])), program)
+    };
+    assert!(verdict("", "def f(): return [0.5, 1.5]").passes());
+    let wrong = verdict("", "def f(): return [float('nan')] * 2");
+    assert_eq!(wrong.outcome, Outcome::Wrong, "{wrong:?}");
+    assert!(verdict(" # but for nan", "def f(): return [float('nan')] * 2").passes());
 }
 
 #[test]

@@ -117,6 +117,7 @@ struct reader {
     const char* at;
     const char* end;
     state went = state::good;
+    bool takes_nan = true;
 
     void fail(state how) {
         if (went == state::good) went = how;
@@ -189,6 +190,8 @@ template <class T> T read(reader& from) {
         char tag = from.letter();
         auto number = [&]<class Number>(Number value) {
             from.take(&value, sizeof value);
+            // Not by a comparison, which flags may let the compiler leave out.
+            if (!from.takes_nan && __builtin_isnan(static_cast<double>(value))) from.fail(state::misfit);
             return static_cast<T>(value);
         };
         if (tag == 'i') return number(std::int64_t());

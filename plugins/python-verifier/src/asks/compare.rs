@@ -1,13 +1,15 @@
 //! Python's `==`, truth and `abs(a - b)` of plain data.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::number::Number;
 
 /// Whether Python says `a == b`. Something that is not plain equals nothing.
 ///
-/// As there, `1`, `1.0` and `True` are equal, a list is not equal to a tuple, and sets and dicts have no order. The
-/// data may be a program's forgery: it is then some value or none, and no concern of anybody's.
+/// As there, `1`, `1.0` and `True` are equal, a list is not equal to a tuple, and sets and dicts have no order. `a` is the
+/// expected one. `b` may be a program's forgery: it is then some value or none, and no concern of anybody's.
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (Kind::of(a), Kind::of(b)) {
         (Kind::None, Kind::None) => true,
@@ -18,19 +20,86 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
         (Kind::Sequence(kind, a), Kind::Sequence(other, b)) => {
             kind == other && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
         }
+        // The expected one has each item and key once; as many, of which each is found, are all.
         (Kind::Set(a), Kind::Set(b)) => {
-            let within = |a: &[Value], b: &[Value]| a.iter().all(|item| b.iter().any(|it| equal(item, it)));
-            a.len() == b.len() && within(a, b) && within(b, a)
+            a.len() == b.len() && {
+                let found = Index::of(b.iter());
+                a.iter().all(|item| found.place(item).is_some())
+            }
         }
         (Kind::Dict(a), Kind::Dict(b)) => {
-            let within = |a: &[Value], b: &[Value]| {
-                a.iter().all(|pair| b.iter().any(|it| equal(&pair[0], &it[0]) && equal(&pair[1], &it[1])))
-            };
             let pairs =
                 |items: &[Value]| items.iter().all(|it| it.as_array().is_some_and(|it| it.len() == 2));
-            a.len() == b.len() && pairs(a) && pairs(b) && within(a, b) && within(b, a)
+            a.len() == b.len() && pairs(a) && pairs(b) && {
+                let found = Index::of(b.iter().map(|pair| &pair[0]));
+                a.iter().all(|pair| found.place(&pair[0]).is_some_and(|at| equal(&pair[1], &b[at][1])))
+            }
         }
         _ => false,
+    }
+}
+
+/// Items of a set, or keys of a dict, by value.
+pub(super) struct Index<'a> {
+    scalars: HashMap<Scalar<'a>, usize>,
+    others: Vec<(&'a Value, usize)>,
+}
+
+impl<'a> Index<'a> {
+    pub fn of(items: impl Iterator<Item = &'a Value>) -> Self {
+        let mut index = Self { scalars: HashMap::new(), others: Vec::new() };
+        items.enumerate().for_each(|(place, item)| index.insert(item, place));
+        index
+    }
+
+    /// Adds an item; the first of equal ones stays.
+    pub fn insert(&mut self, item: &'a Value, place: usize) {
+        match Scalar::of(item) {
+            Some(scalar) => _ = self.scalars.entry(scalar).or_insert(place),
+            None => self.others.push((item, place)),
+        }
+    }
+
+    /// Where the first item stands that is equal to `item`.
+    pub fn place(&self, item: &Value) -> Option<usize> {
+        match Scalar::of(item) {
+            Some(scalar) => self.scalars.get(&scalar).copied(),
+            None => self.others.iter().find(|(other, _)| equal(item, other)).map(|(_, place)| *place),
+        }
+    }
+}
+
+/// What is equal to another value exactly if it is the same here. NaN, equal to nothing, is none.
+#[derive(PartialEq, Eq, Hash)]
+enum Scalar<'a> {
+    None,
+    Text(&'a str),
+    Surrogates(&'a str),
+    Bytes(&'a str),
+    Integer(i64),
+    BigInteger(String),
+    /// The bits of a number that is no integer, or whose imaginary part is not 0.
+    Real(u64, u64),
+}
+
+impl<'a> Scalar<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        Some(match Kind::of(value) {
+            Kind::None => Self::None,
+            Kind::Text(text) => Self::Text(text),
+            Kind::Surrogates(hex) => Self::Surrogates(hex),
+            Kind::Bytes(hex) => Self::Bytes(hex),
+            Kind::Number(number) => match number.simplified() {
+                Number::Small(int) => Self::Integer(int),
+                Number::Big(digits) => Self::BigInteger(digits),
+                Number::Float(float) if float.is_nan() => return None,
+                Number::Float(float) => Self::Real(float.to_bits(), 0),
+                Number::Complex(real, imaginary) if real.is_nan() || imaginary.is_nan() => return None,
+                // Both zeros are one.
+                Number::Complex(real, imaginary) => Self::Real((real + 0.0).to_bits(), imaginary.to_bits()),
+            },
+            _ => return None,
+        })
     }
 }
 
@@ -61,6 +130,17 @@ pub(super) fn distance(a: &Value, b: &Value) -> Option<f64> {
     }
     let ((a, a_imaginary), (b, b_imaginary)) = (a.to_complex()?, b.to_complex()?);
     Some((a - b).hypot(a_imaginary - b_imaginary))
+}
+
+/// Whether NaN is in it: of that every comparison is false, also one that is to find what is too far off.
+pub(super) fn has_nan(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_nan),
+        Value::Object(object) => {
+            object.get("float").is_some_and(|float| float == "nan") || object.values().any(has_nan)
+        }
+        _ => false,
+    }
 }
 
 /// A value as Python's operators take it.

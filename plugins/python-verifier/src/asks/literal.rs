@@ -3,7 +3,7 @@
 use ruff_python_ast::{Expr, ExprStringLiteral, Int, Number, Operator, UnaryOp};
 use serde_json::{Value, json};
 
-use super::compare::{equal, is_true};
+use super::compare::{Index, is_true};
 
 /// The plain data of a constant expression; `None` if it is not one, or one whose value is not computed here.
 pub(super) fn literal(expr: &Expr) -> Option<Value> {
@@ -24,24 +24,29 @@ pub(super) fn literal(expr: &Expr) -> Option<Value> {
         Expr::List(list) => all(&list.elts).map(Value::Array),
         Expr::Tuple(tuple) => all(&tuple.elts).map(|items| json!({ "tuple": items })),
         Expr::Set(set) => {
-            let mut items: Vec<Value> = Vec::new();
-            for item in all(&set.elts)? {
-                if items.iter().all(|other| !equal(other, &item)) {
-                    items.push(item);
-                }
-            }
-            items.iter().all(is_hashable).then(|| json!({ "set": items }))
+            let items = all(&set.elts)?;
+            let first = Index::of(items.iter());
+            let once = (0..).zip(&items).filter(|(at, item)| first.place(item) == Some(*at));
+            items
+                .iter()
+                .all(is_hashable)
+                .then(|| json!({ "set": once.map(|(_, item)| item).collect::<Vec<_>>() }))
         }
         Expr::Dict(dict) => {
-            let mut pairs: Vec<(Value, Value)> = Vec::new();
-            for item in &dict.items {
-                let (key, value) = (literal(item.key.as_ref()?)?, literal(&item.value)?);
-                match pairs.iter_mut().find(|(other, _)| equal(other, &key)) {
-                    Some((_, other)) => *other = value,
-                    None => pairs.push((key, value)),
+            let keys =
+                dict.items.iter().map(|item| literal(item.key.as_ref()?)).collect::<Option<Vec<_>>>()?;
+            let first = Index::of(keys.iter());
+            // As in Python, the first of equal keys stays, with the last one's value.
+            let mut pairs: Vec<(usize, &Value, Value)> = Vec::new();
+            for (place, (key, item)) in keys.iter().zip(&dict.items).enumerate() {
+                let (at, value) = (first.place(key)?, literal(&item.value)?);
+                match pairs.binary_search_by_key(&at, |pair| pair.0) {
+                    Ok(known) => pairs[known].2 = value,
+                    Err(_) => pairs.push((place, key, value)),
                 }
             }
-            pairs.iter().all(|(key, _)| is_hashable(key)).then(|| json!({ "dict": pairs }))
+            let pairs = pairs.iter().map(|(_, key, value)| json!([key, value])).collect::<Vec<_>>();
+            keys.iter().all(is_hashable).then(|| json!({ "dict": pairs }))
         }
         Expr::UnaryOp(operation) => {
             let operand = literal(&operation.operand)?;

@@ -8,6 +8,8 @@ mod compare;
 mod literal;
 mod number;
 
+use std::thread;
+
 use pspo::data::Matching;
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::verify::excerpt;
@@ -17,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::outcome::Failure;
 use crate::plain::{from_json, is_expected, shown};
-use compare::{distance, equal, is_true};
+use compare::{distance, equal, has_nan, is_true};
 use literal::literal;
 
 /// What test code may import from `typing`, for the annotations of the prompt that stands before it.
@@ -28,6 +30,12 @@ const TYPES: &[&str] = &[
 
 /// Test code above this many bytes is not read, which bounds how deep a syntax tree can be.
 const LONGEST: usize = 64 << 10;
+
+/// Levels of a syntax tree that any thread's stack takes.
+const FEW_LEVELS: usize = 300;
+
+/// A stack for as many levels as [`LONGEST`] has bytes; what of it is not used takes no memory.
+const STACK_BYTES: usize = 1 << 30;
 
 /// A call, and what must be true of the value that it returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +112,9 @@ impl Asserted {
     fn wrong(&self, got: &Value) -> Option<String> {
         let returned = || format!("returned {}", excerpt(&shown(got)));
         let no_value = || format!("returned {}, where a value was expected", shown(got));
+        if has_nan(got) {
+            return Some(format!("{}, where the test speaks of no NaN", returned()));
+        }
         match self {
             Self::Equal(expected, true) => {
                 (!equal(expected, got)).then(|| format!("{}, not {}", returned(), excerpt(&shown(expected))))
@@ -130,9 +141,22 @@ impl Asserted {
 /// The calls of test code that asserts something of calls and does nothing else. `functions` are the program's that
 /// it names. `None` if it is of another form.
 pub(crate) fn asks(code: &str, functions: &[String]) -> Option<Vec<Ask>> {
-    if code.len() > LONGEST {
+    // Within a literal Python makes a line end of a carriage return. NaN, where it is spoken of, is not for us to judge.
+    if code.len() > LONGEST || code.contains('\r') || code.to_ascii_lowercase().contains("nan") {
         return None;
     }
+    // A tree is as deep as there are of these, at most, and is read and dropped level by level.
+    let levels = code.bytes().filter(|byte| b"+-*/%@&|^~.([{".contains(byte)).count();
+    if levels <= FEW_LEVELS {
+        return read(code, functions);
+    }
+    thread::scope(|scope| {
+        let reading = thread::Builder::new().stack_size(STACK_BYTES);
+        reading.spawn_scoped(scope, || read(code, functions)).ok()?.join().ok()?
+    })
+}
+
+fn read(code: &str, functions: &[String]) -> Option<Vec<Ask>> {
     let parsed = parse_unchecked(code, ParseOptions::from(Mode::Module));
     if !parsed.errors().is_empty() {
         return None;
@@ -236,6 +260,10 @@ impl Reader<'_> {
             _ => self.functions.iter().find(|it| **it == *name.id)?.clone(),
         };
         let arguments = call.arguments.args.iter().map(literal).collect::<Option<_>>()?;
+        // In which order they are given shows in the program.
+        if call.arguments.keywords.len() > 1 {
+            return None;
+        }
         let keyword = |keyword: &ruff_python_ast::Keyword| {
             Some((keyword.arg.as_ref()?.to_string(), literal(&keyword.value)?))
         };
@@ -281,7 +309,12 @@ fn asserted(test: &Expr) -> Option<(&ExprCall, Asserted)> {
                         (Expr::Call(call), to) | (to, Expr::Call(call)) => (call, literal(to)?),
                         _ => return None,
                     };
+                    // Between integers it is exact in Python, and here as far as floats hold them.
                     distance(&to, &to)?;
+                    if to.as_i64().is_some_and(|int| int.unsigned_abs() > 1 << 53) || to.get("int").is_some()
+                    {
+                        return None;
+                    }
                     Some((call, Asserted::Near { to, limit, or_equal: op == CmpOp::LtE }))
                 }
                 _ => None,

@@ -40,6 +40,25 @@ impl Number {
         }
     }
 
+    /// The same number in the first of the forms that it has: as an integer, a float, a complex number.
+    pub fn simplified(self) -> Self {
+        match self {
+            Self::Complex(real, 0.0) => Self::Float(real).simplified(),
+            Self::Float(float) if float.fract() == 0.0 => match big(float) {
+                Some(digits) => Self::integer(digits),
+                // Whole, and at most 2⁶³ either way.
+                None => Self::Small(float as i64),
+            },
+            Self::Big(digits) => Self::integer(digits),
+            other => other,
+        }
+    }
+
+    /// An integer by its digits, of which the least of 64 bits is small.
+    fn integer(digits: String) -> Self {
+        if digits == "-0x8000000000000000" { Self::Small(i64::MIN) } else { Self::Big(digits) }
+    }
+
     /// The number in floats, as arithmetic with a float takes it; `None` if none is as large.
     pub fn to_complex(&self) -> Option<(f64, f64)> {
         match self {

@@ -42,6 +42,8 @@ fn assertions_hold_as_in_python() {
         ("assert not f()", json!({"object": [0, "Falsy"]}), false),
         ("assert not f()", json!({"dict": []}), true),
         ("assert not f()", json!(0.5), false),
+        ("assert f()", json!([{"float": "nan"}]), false),
+        ("assert f() != 1", json!({"float": "nan"}), false),
         ("assert abs(f() - 1.5) < 1e-6", json!(1.500_000_1), true),
         ("assert abs(f() - 1.5) < 1e-6", json!(1.501), false),
         ("assert abs(f() - 2) <= 0.5", json!(2.5), true),
@@ -106,6 +108,12 @@ fn other_test_code_is_not_read() {
         "assert f(*[1]) == 2",
         "assert f(**{'a': 1}) == 2",
         "assert f(1) == 2 == 2",
+        "assert f(1) == 2 # or NaN",
+        "assert f(a=1, b=2) == 2",
+        "assert f(1) == '''a\r\nb'''",
+        "assert abs(f() - 10**18 * 100) < 0.5",
+        "assert abs(f() - 9223372036854775807) < 0.5",
+        "assert abs(f() - 100000000000000000000) < 0.5",
         "assert f(1) is 1",
         "assert f(1) < 2",
         "assert sorted(f(1)) == [2]",
@@ -130,4 +138,37 @@ fn other_test_code_is_not_read() {
         asks(&format!("assert f() == {}{}", "[".repeat(20_000), "]".repeat(20_000)), &["f".to_owned()])
             .is_none()
     );
+    // However deep it is, no stack overflows.
+    let deep = |more: &str| format!("assert f() == 1{}", more.repeat((LONGEST - 20) / more.len()));
+    assert!(asks(&deep("+1"), &["f".to_owned()]).is_some());
+    for more in ["()", ".a", "[0]", "-x", " if 1 else 1", " or 1"] {
+        assert!(asks(&deep(more), &["f".to_owned()]).is_none(), "{more}");
+    }
+    for more in ["-", "(", "not ", "lambda:"] {
+        assert!(
+            asks(&format!("assert f() == {}1", more.repeat(LONGEST / 10)), &["f".to_owned()]).is_none(),
+            "{more}"
+        );
+    }
+}
+
+#[test]
+fn what_is_large_or_deep_is_compared_item_by_item() {
+    // Dicts within dicts, which a comparison in both directions would look at 2⁴⁰ times.
+    let (mut code, mut got) = ("0".to_owned(), json!(0));
+    for _ in 0..40 {
+        code = format!("{{1: {code}}}");
+        got = json!({"dict": [[1, got]]});
+    }
+    assert!(passes(&format!("assert f() == {code}"), got.clone()));
+    assert!(passes(&format!("assert f() != {code}"), json!({"dict": [[1, got]]})));
+    // A large set, and keys that a forgery has many times.
+    let numbers: Vec<_> = (10_000..19_000).collect();
+    let set = format!("{{{}}}", numbers.iter().map(i32::to_string).collect::<Vec<_>>().join(","));
+    assert!(passes(&format!("assert f() == {set}"), json!({"set": numbers})));
+    let mut other = numbers.clone();
+    other[8_999] = 0;
+    let keys = (1..100).map(|key| format!("{key}: 1")).collect::<Vec<_>>().join(",");
+    let forged: Vec<_> = (0..100).map(|_| json!([0, {"set": other}])).collect();
+    assert!(!passes(&format!("assert f() == {{0: {set}, {keys}}}"), json!({"dict": forged})));
 }

@@ -153,10 +153,7 @@ def perform(request, names, plain):
     if operation == "item":
         return {"value": plain.encode(target[value(rest[0])])}
     if operation == "iterate":
-        iterator = iter(target)
-        if iterator is target:
-            return {"value": [True, []]}
-        return {"value": [False, [plain.encode(item) for item in iterator]]}
+        return {"value": plain.keep(iter(target))}
     if operation == "next":
         return {"value": [plain.encode(item) for item in itertools.islice(target, 1)]}
     if operation == "is instance":

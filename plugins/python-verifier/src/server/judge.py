@@ -37,6 +37,7 @@ class Program:
         self.channel = channel
         self.names = set(names)
         self.requests = 0
+        self.nan_is_meant = False
 
     def ask(self, operation, target, *rest):
         self.requests += 1
@@ -51,6 +52,9 @@ class Program:
                 bases, text = answer["raised"]
                 raise self.exception([str(base) for base in bases[:50]], sayable(str(text)))
             arguments = answer.get("arguments")
+            if not self.nan_is_meant and has_nan(answer["value"]):
+                # Of it every comparison is false, also one that is to find what is too far from the expected.
+                raise NotPlain("NaN, where the test speaks of none")
             return self.value(answer["value"]), arguments and [self.value(argument) for argument in arguments]
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             if getattr(error, "of_the_program", False):
@@ -114,9 +118,11 @@ class Remote:
         return self._pspo_program.ask("item", self._pspo_object[0], outward(key))[0]
 
     def __iter__(self):
-        # What is its own iterator, as a generator is, may have no end, and is shared by who iterates over it.
-        own, items = self._pspo_program.ask("iterate", self._pspo_object[0])[0]
-        return self if own is True else iter(items)
+        # One by one: there may be no end of them.
+        iterator = self._pspo_program.ask("iterate", self._pspo_object[0])[0]
+        if type(iterator) is not Remote:
+            raise NotPlain("an iterator that is none")
+        return iterator
 
     def __next__(self):
         found = self._pspo_program.ask("next", self._pspo_object[0])[0]
@@ -219,6 +225,12 @@ def judge(control, _):
     control.send({"done": True})
 
 
+def has_nan(data):
+    if type(data) is dict:
+        return data.get("float") == "nan" or any(map(has_nan, data.values()))
+    return type(data) is list and any(map(has_nan, data))
+
+
 def run_tests(control, job, peer):
     try:
         tests = [(compile(code, "test.py", "exec", dont_inherit=True), calls) for code, calls in job["tests"]]
@@ -227,6 +239,7 @@ def run_tests(control, job, peer):
         return
     program = Program(peer, job["names"])
     for number, (test, calls) in enumerate(tests):
+        program.nan_is_meant = "nan" in job["tests"][number][0].lower()
         result = run_test(test, Names(program, calls))
         control.send({"test": number, **result})
         if "gone" in result or "passed" not in result and not job["run_all"]:

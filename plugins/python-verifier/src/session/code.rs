@@ -59,7 +59,7 @@ impl Session<'_> {
                     }
                     continue;
                 }
-                Incoming::Closed | Incoming::Garbage => {
+                Incoming::Closed | Incoming::Garbage | Incoming::TooMuch => {
                     let ended = judge.running.end().map_err(failed)?;
                     let why =
                         failure(Event::Ended, &ended, self.limits).map_or(String::new(), |(_, what)| what);
@@ -81,7 +81,7 @@ impl Session<'_> {
             return Ok(results);
         }
         // Nothing was asked of it there.
-        if matches!(claims.receive(), Incoming::Message(_) | Incoming::Garbage) {
+        if !matches!(claims.receive(), Incoming::Nothing | Incoming::Closed) {
             results.pop();
             results.push(Err(tampered()));
         }

@@ -97,6 +97,7 @@ impl Session<'_> {
             match channel.receive() {
                 Incoming::Message(message) => return Ok(Answer::Message(message)),
                 Incoming::Garbage => return Ok(Answer::Failed(tampered())),
+                Incoming::TooMuch => return Ok(Answer::Failed(too_much())),
                 Incoming::Closed => return Ok(Answer::Over(Event::Ended)),
                 Incoming::Nothing => {}
             }
@@ -106,6 +107,7 @@ impl Session<'_> {
                 Event::Ended => match channel.receive() {
                     Incoming::Message(message) => return Ok(Answer::Message(message)),
                     Incoming::Garbage => return Ok(Answer::Failed(tampered())),
+                    Incoming::TooMuch => return Ok(Answer::Failed(too_much())),
                     Incoming::Closed | Incoming::Nothing => return Ok(Answer::Over(Event::Ended)),
                 },
                 event => return Ok(Answer::Over(event)),
@@ -141,6 +143,10 @@ enum Answer {
     Message(Value),
     Failed(Failure),
     Over(Event),
+}
+
+fn too_much() -> Failure {
+    (Outcome::Output, "returned more values than are read".into())
 }
 
 fn tampered() -> Failure {

@@ -99,7 +99,7 @@ fn take_begin(channel: &mut Channel, begun: &mut bool) -> Option<Failure> {
     loop {
         match channel.receive() {
             Incoming::Nothing | Incoming::Closed => return None,
-            Incoming::Garbage => return Some(tampered()),
+            Incoming::Garbage | Incoming::TooMuch => return Some(tampered()),
             Incoming::Message(message) => match message.get("compile").and_then(Value::as_str) {
                 Some(line) if !*begun => return Some((Outcome::Compile, line.to_owned())),
                 _ if !*begun && message == json!({"begun": true}) => *begun = true,
