@@ -1,6 +1,6 @@
 # an object that never ends
 # tests: assert_list
-# outcome: wrong timeout
+# outcome: wrong timeout memory
 class Endless:
     def __iter__(self):
         while True:
