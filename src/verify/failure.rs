@@ -3,13 +3,10 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use super::{excerpt, matches_output};
+use super::{Failure, excerpt, output_failure};
 use crate::data::Matching;
 use crate::plugin::{Outcome, VerifyError};
 use crate::sandbox::{Ended, Event, Limits};
-
-/// How a test failed: the outcome, and in a line what happened.
-pub type Failure = (Outcome, String);
 
 /// Signals, by their numbers here.
 const SIGKILL: i32 = 9;
@@ -82,14 +79,10 @@ pub fn run_failure(
     rule: &Matching,
     expected: &str,
 ) -> Result<Option<Failure>, VerifyError> {
-    if let Some(failure) = failure(event, ended, limits, of_line) {
-        return Ok(Some(failure));
+    match failure(event, ended, limits, of_line) {
+        Some(failure) => Ok(Some(failure)),
+        None => output_failure(rule, expected, &ended.stdout),
     }
-    let Ok(printed) = std::str::from_utf8(&ended.stdout) else {
-        return Ok(Some((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
-    };
-    let wrong = || (Outcome::Wrong, format!("printed {}, not {}", excerpt(printed), excerpt(expected)));
-    Ok((!matches_output(rule, expected, printed)?).then(wrong))
 }
 
 /// How a program fails to compile, if it does: with the compiler's first error, or how the compiler ended. Whatever
@@ -100,11 +93,6 @@ pub fn build_failure(event: Event, ended: &Ended, limits: &Limits) -> Option<Fai
     let tells = |line: &&str| ["error", "undefined reference"].iter().any(|word| line.contains(word));
     let error = said.lines().find(tells).map(excerpt);
     Some((Outcome::Compile, error.unwrap_or(what)))
-}
-
-/// A failure of the sandbox or of the system, which says nothing about the program.
-pub fn failed(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::Failed(error.to_string())
 }
 
 /// The last line with text, shortened, in printable characters.

@@ -1,11 +1,9 @@
 //! [`CommandVerifier`].
 
-use std::time::Instant;
-
 use pspo::data::TestCase;
 use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
 use pspo::sandbox::{InnerFile, Program, Sandbox, SandboxConfig};
-use pspo::verify::{Failure, build_failure, failed, run_failure};
+use pspo::verify::{Failure, Tally, build_failure, failed, run_failure};
 
 use crate::CommandConfig;
 
@@ -108,30 +106,17 @@ fn command(words: &[String]) -> Program<'static> {
 
 impl Verifier for CommandVerifier {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
-        let Submission { program, tests, problem, .. } = submission;
-        if tests.is_empty() {
-            return Err(VerifyError::NoTests(problem.id.clone()));
-        }
-        let (begin, total) = (Instant::now(), tests.len());
-        let (mut passed, mut first) = (0, None);
-        match self.artifacts(program)? {
-            Err((outcome, what)) => first = Some((outcome, what)),
-            Ok(artifacts) => {
-                for (number, test) in (1..).zip(tests) {
-                    match self.test(&submission, &artifacts, test)? {
-                        None => passed += 1,
-                        Some((outcome, what)) => {
-                            first.get_or_insert((outcome, format!("test {number} of {total}: {what}")));
-                            if !self.config.run_all {
-                                break;
-                            }
-                        }
-                    }
-                }
+        let mut tally = Tally::begin(&submission)?;
+        let artifacts = match self.artifacts(submission.program)? {
+            Ok(artifacts) => artifacts,
+            Err(failure) => return Ok(tally.failed(failure)),
+        };
+        for test in submission.tests {
+            if !tally.add(self.test(&submission, &artifacts, test)?) && !self.config.run_all {
+                break;
             }
         }
-        let (outcome, detail) = first.unwrap_or((Outcome::Pass, String::new()));
-        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+        Ok(tally.verdict())
     }
 
     fn about(&self) -> String {

@@ -1,12 +1,11 @@
 //! [`CppVerifier`].
 
 use std::cell::OnceCell;
-use std::time::Instant;
 
 use pspo::data::{Matching, Problem, TestCase};
-use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
+use pspo::plugin::{Submission, Verdict, Verifier, VerifyError};
 use pspo::sandbox::{Sandbox, SandboxConfig};
-use pspo::verify::failed;
+use pspo::verify::{Tally, failed};
 
 use crate::CppConfig;
 use crate::generate::{self, around_calls, around_signatures, is_name};
@@ -145,25 +144,14 @@ fn built(
 
 impl Verifier for CppVerifier {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
-        let (begin, tests) = (Instant::now(), submission.tests);
-        if tests.is_empty() {
-            return Err(VerifyError::NoTests(submission.problem.id.clone()));
-        }
+        let mut tally = Tally::begin(&submission)?;
         let submitted = Submitted::new(self, &submission)?;
-        let (mut passed, mut first, total) = (0, None, tests.len());
-        for (number, test) in (1..).zip(tests) {
-            match submitted.test(test)? {
-                Ok(()) => passed += 1,
-                Err((outcome, what)) => {
-                    first.get_or_insert((outcome, format!("test {number} of {total}: {what}")));
-                    if !self.config.run_all {
-                        break;
-                    }
-                }
+        for test in submission.tests {
+            if !tally.add(submitted.test(test)?.err()) && !self.config.run_all {
+                break;
             }
         }
-        let (outcome, detail) = first.unwrap_or((Outcome::Pass, String::new()));
-        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+        Ok(tally.verdict())
     }
 
     fn counts_all(&self) -> bool {

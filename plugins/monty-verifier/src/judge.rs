@@ -1,24 +1,23 @@
 //! One program judged by its tests, on the thread of a worker.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use monty_types::MontyObject;
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, Verdict, VerifyError};
-use pspo::verify::{excerpt, matches_output};
+use pspo::verify::{Failure, Tally, excerpt, output_failure};
 use serde_json::Value;
 
 use crate::MontyConfig;
 use crate::dialect::{self, Facts, Given, Refused};
-use crate::program::{Failed, Program};
+use crate::program::Program;
 use crate::value::{any_number, is_expected};
 
 /// The last value of a test that asserts.
 const REACHED: &str = "reached";
 
 /// What one test came to: `Ok(None)` where it passed.
-type TestResult = Result<Option<Failed>, VerifyError>;
+type TestResult = Result<Option<Failure>, VerifyError>;
 
 /// Judges `program` by `tests`; `begin` is told whenever something begins that has the time limit to itself.
 pub(crate) fn judge(
@@ -28,33 +27,25 @@ pub(crate) fn judge(
     config: &MontyConfig,
     begin: &dyn Fn(),
 ) -> Result<Verdict, VerifyError> {
-    let start = Instant::now();
+    let mut tally = Tally::of(tests.len());
     begin();
-    let (mut passed, mut first_failure) = (0, None);
-    let mut fail = |number: usize, outcome, what: &str| {
-        let detail = format!("test {number} of {}: {what}", tests.len());
-        first_failure.get_or_insert((outcome, detail));
-    };
     match read(program, tests) {
         Ok(facts) => {
             let mut program = Program::new(program, config, begin);
-            for (number, test) in (1..).zip(tests) {
-                match run_test(&mut program, &facts, test, matching)? {
-                    None => passed += 1,
-                    Some((outcome, what)) => {
-                        fail(number, outcome, &what);
-                        if !config.run_all || outcome == Outcome::Compile {
-                            break;
-                        }
-                    }
+            for test in tests {
+                let failure = run_test(&mut program, &facts, test, matching)?;
+                let compile = matches!(failure, Some((Outcome::Compile, _)));
+                if !tally.add(failure) && (!config.run_all || compile) {
+                    break;
                 }
             }
         }
-        Err(Refused::Syntax(what)) => fail(1, Outcome::Compile, &format!("SyntaxError: {what}")),
+        Err(Refused::Syntax(what)) => {
+            tally.add(Some((Outcome::Compile, format!("SyntaxError: {what}"))));
+        }
         Err(Refused::Differs(what)) => return Err(VerifyError::Unsupported(what)),
     }
-    let (outcome, detail) = first_failure.unwrap_or((Outcome::Pass, String::new()));
-    Ok(Verdict { outcome, passed, total: tests.len(), detail, seconds: start.elapsed().as_secs_f64() })
+    Ok(tally.verdict())
 }
 
 /// Whether the program may be run, seeing what the tests give it.
@@ -90,8 +81,7 @@ fn run_test(program: &mut Program<'_>, facts: &Facts, test: &TestCase, matching:
                 Ok(finished) => finished,
                 Err(failed) => return Ok(Some(failed)),
             };
-            let wrong = || format!("printed {}, not {}", excerpt(&finished.printed), excerpt(stdout));
-            Ok((!matches_output(matching, stdout, &finished.printed)?).then(|| (Outcome::Wrong, wrong())))
+            output_failure(matching, stdout, finished.printed.as_bytes())
         }
         TestCase::Call { function, arguments, expected } => {
             if facts.classes.contains("Solution") {

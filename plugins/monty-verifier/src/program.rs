@@ -8,6 +8,7 @@ use monty_types::{
     ResourceLimits, ResourceTracker,
 };
 use pspo::plugin::{Outcome, VerifyError};
+use pspo::verify::Failure;
 use serde_json::Value;
 
 use crate::MontyConfig;
@@ -35,9 +36,6 @@ pub(crate) struct Finished {
     pub value: MontyObject,
 }
 
-/// A program that did not, and why.
-pub(crate) type Failed = (Outcome, String);
-
 impl<'a> Program<'a> {
     pub fn new(text: &'a str, config: &'a MontyConfig, begin: &'a dyn Fn()) -> Self {
         Self { text, config, begin, compiled: Vec::new() }
@@ -57,7 +55,7 @@ impl<'a> Program<'a> {
         names: Vec<String>,
         values: impl IntoIterator<Item = &'v Value>,
         epilogue: &str,
-    ) -> Result<Result<Finished, Failed>, VerifyError> {
+    ) -> Result<Result<Finished, Failure>, VerifyError> {
         let inputs = values.into_iter().map(into_python).collect::<Result<Vec<_>, _>>()?;
         let index = match self.compile(names, epilogue) {
             Ok(index) => index,

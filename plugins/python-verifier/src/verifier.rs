@@ -1,10 +1,9 @@
 //! [`PythonVerifier`].
 
-use std::time::Instant;
-
 use pspo::data::TestCase;
-use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
+use pspo::plugin::{Submission, Verdict, Verifier, VerifyError};
 use pspo::sandbox::Layers;
+use pspo::verify::Tally;
 
 use crate::PythonConfig;
 use crate::asks::{Ask, asks};
@@ -68,10 +67,7 @@ impl<'a> Plan<'a> {
 impl Verifier for PythonVerifier {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
         let Submission { program, tests, problem, .. } = submission;
-        if tests.is_empty() {
-            return Err(VerifyError::NoTests(problem.id.clone()));
-        }
-        let begin = Instant::now();
+        let mut tally = Tally::begin(&submission)?;
         let plans = tests.iter().map(Plan::of).collect::<Result<Vec<_>, _>>()?;
         let results = self.servers.with(|server| {
             let run_all = self.config.run_all;
@@ -102,14 +98,10 @@ impl Verifier for PythonVerifier {
             }
             Ok(results)
         })?;
-        let total = tests.len();
-        let passed = results.iter().filter(|result| result.is_ok()).count();
-        let failed = (1..).zip(results).find_map(|(number, result)| Some((number, result.err()?)));
-        let (outcome, detail) = match failed {
-            None => (Outcome::Pass, String::new()),
-            Some((number, (outcome, what))) => (outcome, format!("test {number} of {total}: {what}")),
-        };
-        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+        for result in results {
+            tally.add(result.err());
+        }
+        Ok(tally.verdict())
     }
 
     fn about(&self) -> String {

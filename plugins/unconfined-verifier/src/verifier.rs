@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::time::Instant;
 
 use pspo::data::TestCase;
 use pspo::plugin::{Outcome, Submission, Verdict, Verifier, VerifyError};
-use pspo::verify::{excerpt, matches_output};
+use pspo::verify::{Failure, Tally, excerpt, failed, output_failure};
 
 use crate::UnconfinedConfig;
 use crate::process::{End, Ended, run};
@@ -21,8 +20,6 @@ const BUILD_FACTOR: u32 = 10;
 pub struct UnconfinedVerifier {
     config: UnconfinedConfig,
 }
-
-type Failure = (Outcome, String);
 
 impl UnconfinedVerifier {
     /// A verifier by `config`.
@@ -65,12 +62,7 @@ impl UnconfinedVerifier {
         if let Some(failure) = self.failure(&ended, cpu, wall) {
             return Ok(Some(failure));
         }
-        let Ok(printed) = String::from_utf8(ended.stdout) else {
-            return Ok(Some((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
-        };
-        let right = matches_output(&submission.problem.matching, stdout, &printed)?;
-        let wrong = || (Outcome::Wrong, format!("printed {}, not {}", excerpt(&printed), excerpt(stdout)));
-        Ok((!right).then(wrong))
+        output_failure(&submission.problem.matching, stdout, &ended.stdout)
     }
 
     /// How a process failed, if it did, whatever it printed.
@@ -109,36 +101,20 @@ impl UnconfinedVerifier {
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
-fn failed(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::Failed(error.to_string())
-}
-
 impl Verifier for UnconfinedVerifier {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
-        let Submission { program, tests, problem, .. } = submission;
-        if tests.is_empty() {
-            return Err(VerifyError::NoTests(problem.id.clone()));
-        }
-        let (begin, total) = (Instant::now(), tests.len());
+        let mut tally = Tally::begin(&submission)?;
         let folder = tempfile::Builder::new().prefix("pspo-unconfined-").tempdir().map_err(failed)?;
-        fs::write(folder.path().join(&self.config.file), program).map_err(failed)?;
-        let mut passed = 0;
-        let mut first = self.build(folder.path())?;
-        if first.is_none() {
-            for (number, test) in (1..).zip(tests) {
-                match self.test(&submission, folder.path(), test)? {
-                    None => passed += 1,
-                    Some((outcome, what)) => {
-                        first.get_or_insert((outcome, format!("test {number} of {total}: {what}")));
-                        if !self.config.run_all {
-                            break;
-                        }
-                    }
-                }
+        fs::write(folder.path().join(&self.config.file), submission.program).map_err(failed)?;
+        if let Some(failure) = self.build(folder.path())? {
+            return Ok(tally.failed(failure));
+        }
+        for test in submission.tests {
+            if !tally.add(self.test(&submission, folder.path(), test)?) && !self.config.run_all {
+                break;
             }
         }
-        let (outcome, detail) = first.unwrap_or((Outcome::Pass, String::new()));
-        Ok(Verdict { outcome, passed, total, detail, seconds: begin.elapsed().as_secs_f64() })
+        Ok(tally.verdict())
     }
 
     fn counts_all(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use pspo::data::{Matching, TestCase};
 use pspo::plugin::{Outcome, VerifyError};
 use pspo::sandbox::{Event, Group};
-use pspo::verify::{excerpt, failed, matches_output};
+use pspo::verify::{failed, output_failure};
 use serde_json::{Value, json};
 
 use super::code::judged;
@@ -57,16 +57,11 @@ impl Session<'_> {
         if let Some(failure) = failure {
             return Ok(Err(failure));
         }
-        let Ok(printed) = String::from_utf8(ended.stdout) else {
-            return Ok(Err((Outcome::Wrong, "printed bytes that are no UTF-8".into())));
-        };
-        if let Matching::Checker { code } = self.matching {
-            return self.check(code, stdin, expected, &printed);
+        if let (Matching::Checker { code }, Ok(printed)) = (self.matching, std::str::from_utf8(&ended.stdout))
+        {
+            return self.check(code, stdin, expected, printed);
         }
-        if matches_output(self.matching, expected, &printed)? {
-            return Ok(Ok(()));
-        }
-        Ok(Err((Outcome::Wrong, format!("printed {}, not {}", excerpt(&printed), excerpt(expected)))))
+        Ok(output_failure(self.matching, expected, &ended.stdout)?.map_or(Ok(()), Err))
     }
 
     /// The problem's own checker says whether `printed` is right.
