@@ -3,8 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
-use super::{SandboxError, Watch, send_with_descriptors};
+use super::{Ended, Event, Running, SandboxError, Watch, send_with_descriptors};
+
+/// Time for a process that has closed its end to be seen to end.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// Our end of a stream of messages, each its length as eight bytes, the lowest first, and its bytes.
 ///
@@ -114,6 +118,54 @@ impl Channel {
                 Err(_) => self.outbox.clear(),
             }
         }
+    }
+}
+
+/// What came of waiting for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The next message.
+    Message(Vec<u8>),
+    /// What has come is no message, or one that is too long.
+    Garbage,
+    /// None will come: the program ended or closed its end ([`Event::Ended`]), or it is no longer waited for.
+    Over(Event),
+}
+
+impl Running {
+    /// Waits for the next message that the program sends on `channel`.
+    ///
+    /// # Errors
+    /// If the sandbox fails.
+    pub fn hear(&mut self, channel: &mut Channel, until: Instant) -> Result<Heard, SandboxError> {
+        let mut ended = false;
+        loop {
+            match channel.receive() {
+                Incoming::Message(message) => return Ok(Heard::Message(message)),
+                Incoming::Garbage => return Ok(Heard::Garbage),
+                Incoming::Nothing if !ended => {}
+                Incoming::Nothing | Incoming::Closed => return Ok(Heard::Over(Event::Ended)),
+            }
+            match self.wait(channel.watch(), until)? {
+                Event::Ready => {}
+                // What it said last may still be there to read.
+                Event::Ended => ended = true,
+                event => return Ok(Heard::Over(event)),
+            }
+        }
+    }
+
+    /// Ends a program of which no message will come, by [`Heard::Over`]: the event that ended it, and what is left. It
+    /// may have closed its end and run on, so that it is another event.
+    ///
+    /// # Errors
+    /// As [`Running::end`].
+    pub fn end_after(mut self, event: Event, until: Instant) -> Result<(Event, Ended), SandboxError> {
+        let event = match event {
+            Event::Ended => self.wait(Watch::Nothing, until.max(Instant::now() + SETTLE))?,
+            event => event,
+        };
+        Ok((event, self.end()?))
     }
 }
 

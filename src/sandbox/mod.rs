@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use channel::{Channel, Incoming};
+pub use channel::{Channel, Heard, Incoming};
 pub use error::SandboxError;
 pub use fork_server::{ForkServer, Group, send_with_descriptors};
 pub use layer::{Layer, Layers};

@@ -2,11 +2,12 @@
 //! ([`run_failure`]), of a compiler ([`build_failure`]).
 
 use std::os::unix::process::ExitStatusExt;
+use std::time::Instant;
 
-use super::{Failure, excerpt, output_failure};
+use super::{Failure, excerpt, failed, output_failure};
 use crate::data::Matching;
 use crate::plugin::{Outcome, VerifyError};
-use crate::sandbox::{Ended, Event, Limits};
+use crate::sandbox::{Ended, Event, Limits, Running};
 
 /// Signals, by their numbers here.
 const SIGKILL: i32 = 9;
@@ -83,6 +84,22 @@ pub fn run_failure(
         Some(failure) => Ok(Some(failure)),
         None => output_failure(rule, expected, &ended.stdout),
     }
+}
+
+/// How a program failed that answers no more, by [`Heard::Over`](crate::sandbox::Heard::Over): it had tests to answer.
+///
+/// # Errors
+/// If the sandbox fails.
+pub fn silence(
+    running: Running,
+    event: Event,
+    until: Instant,
+    limits: &Limits,
+    of_line: impl Fn(&str) -> Outcome,
+) -> Result<Failure, VerifyError> {
+    let (event, ended) = running.end_after(event, until).map_err(failed)?;
+    let exited = || (Outcome::Wrong, "it exited before the tests were done".into());
+    Ok(failure(event, &ended, limits, of_line).unwrap_or_else(exited))
 }
 
 /// How a program fails to compile, if it does: with the compiler's first error, or how the compiler ended. Whatever

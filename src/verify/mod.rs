@@ -18,7 +18,7 @@ pub mod tally;
 pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
 #[cfg(target_os = "linux")]
-pub use failure::{build_failure, failure, run_failure};
+pub use failure::{build_failure, failure, run_failure, silence};
 pub use fenced::{Fenced, FencedConfig, last_block};
 pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, JobsError, Judged, TooManyErrors, VerifierPool};

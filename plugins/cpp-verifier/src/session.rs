@@ -5,21 +5,18 @@
 //! whole messages on: neither has a descriptor of the other's, and who waits for whom is known here.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pspo::data::Matching;
 use pspo::plugin::{Outcome, VerifyError};
-use pspo::sandbox::{Channel, Event, Incoming, InnerFile, Limits, Program, Running, Sandbox, Watch};
-use pspo::verify::{self, Failure, excerpt, failed, matches_value, run_failure};
+use pspo::sandbox::{Channel, Event, Heard, Incoming, InnerFile, Limits, Program, Running, Sandbox};
+use pspo::verify::{self, Failure, excerpt, failed, matches_value, run_failure, silence};
 use serde_json::Value;
 
 use crate::wire::{self, NotJson};
 
 /// Bytes of a message, at most; as in `wire.hpp`, and what stands around a value.
 const LARGEST_MESSAGE: u64 = (16 << 20) + 64;
-
-/// Time for a process that has closed its end to be seen to end.
-const SETTLE: Duration = Duration::from_millis(100);
 
 /// Where a process finds its end of the channel; as in `wire.hpp`.
 const CHANNEL: &str = "PSPO_CHANNEL";
@@ -155,14 +152,13 @@ impl Runner {
     /// What it means that the tests' process has closed its end.
     fn judged(
         &self,
-        mut judge: Running,
+        judge: Running,
         done: bool,
         questions: u64,
         until: Instant,
         claims: &mut Channel,
     ) -> Result<TestResult, VerifyError> {
-        let event = judge.wait(Watch::Nothing, until.max(Instant::now() + SETTLE)).map_err(failed)?;
-        let ended = judge.end().map_err(failed)?;
+        let (event, ended) = judge.end_after(Event::Ended, until).map_err(failed)?;
         match verify::failure(event, &ended, self.limits(), thrown) {
             None if done => {
                 // Nothing was asked of it there.
@@ -196,23 +192,10 @@ impl Runner {
         until: Instant,
     ) -> Result<Answer, VerifyError> {
         program.channel.send(&[&number.to_le_bytes()[..], question].concat());
-        let message = loop {
-            match program.channel.receive() {
-                Incoming::Message(message) => break message,
-                Incoming::Garbage => return Ok(Answer::Failed(tampered())),
-                Incoming::Nothing => {}
-                _ => return Ok(Answer::Over(Event::Ended)),
-            }
-            match program.running.wait(program.channel.watch(), until).map_err(failed)? {
-                Event::Ready => {}
-                // What it said last may still be there to read.
-                Event::Ended => match program.channel.receive() {
-                    Incoming::Message(message) => break message,
-                    Incoming::Garbage => return Ok(Answer::Failed(tampered())),
-                    _ => return Ok(Answer::Over(Event::Ended)),
-                },
-                event => return Ok(Answer::Over(event)),
-            }
+        let message = match program.running.hear(&mut program.channel, until).map_err(failed)? {
+            Heard::Message(message) => message,
+            Heard::Garbage => return Ok(Answer::Failed(tampered())),
+            Heard::Over(event) => return Ok(Answer::Over(event)),
         };
         Ok(match message.strip_prefix(&number.to_le_bytes()).and_then(<[u8]>::split_first) {
             Some((b'v', value)) => Answer::Message(value.to_vec()),
@@ -224,17 +207,9 @@ impl Runner {
         })
     }
 
-    /// How a program failed that answers no more. It may have closed its end and run on.
-    fn conclude(&self, mut running: Running, event: Event, until: Instant) -> Result<Failure, VerifyError> {
-        let event = match event {
-            Event::Ended => {
-                running.wait(Watch::Nothing, until.max(Instant::now() + SETTLE)).map_err(failed)?
-            }
-            event => event,
-        };
-        let ended = running.end().map_err(failed)?;
-        let exited = || (Outcome::Wrong, "it exited before the tests were done".into());
-        Ok(verify::failure(event, &ended, self.limits(), thrown).unwrap_or_else(exited))
+    /// How a program failed that answers no more.
+    fn conclude(&self, running: Running, event: Event, until: Instant) -> Result<Failure, VerifyError> {
+        silence(running, event, until, self.limits(), thrown)
     }
 
     fn limits(&self) -> &Limits {

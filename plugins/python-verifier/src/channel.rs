@@ -16,7 +16,7 @@ const MOST_VALUES: usize = 2_000_000;
 const MOST_OBJECTS: usize = 300_000;
 
 /// Our end.
-pub(crate) struct Channel(sandbox::Channel);
+pub(crate) struct Channel(pub sandbox::Channel);
 
 /// What has come.
 #[derive(Debug)]
@@ -60,15 +60,20 @@ impl Channel {
     /// Sends and reads what can be now, and returns the first message.
     pub fn receive(&mut self) -> Incoming {
         match self.0.receive() {
-            sandbox::Incoming::Message(bytes) if is_too_much(&bytes) => Incoming::TooMuch,
-            sandbox::Incoming::Message(bytes) => {
-                serde_json::from_slice(&bytes).map_or(Incoming::Garbage, Incoming::Message)
-            }
+            sandbox::Incoming::Message(bytes) => read(&bytes),
             sandbox::Incoming::Nothing => Incoming::Nothing,
             sandbox::Incoming::Closed => Incoming::Closed,
             _ => Incoming::Garbage,
         }
     }
+}
+
+/// What the bytes of a message say.
+pub(crate) fn read(bytes: &[u8]) -> Incoming {
+    if is_too_much(bytes) {
+        return Incoming::TooMuch;
+    }
+    serde_json::from_slice(bytes).map_or(Incoming::Garbage, Incoming::Message)
 }
 
 /// Whether JSON holds more values, or more objects, than are read.

@@ -8,15 +8,15 @@ mod code;
 mod run;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pspo::data::Matching;
 use pspo::plugin::{Outcome, VerifyError};
-use pspo::sandbox::{Event, ForkServer, Group, Limits, Running, Watch};
-use pspo::verify::failed;
+use pspo::sandbox::{Event, ForkServer, Group, Heard, Limits, Running};
+use pspo::verify::{failed, silence};
 use serde_json::{Value, json};
 
-use crate::channel::{Channel, Incoming};
+use crate::channel::{Channel, Incoming, read};
 use crate::outcome::{Failure, failure, raised};
 use crate::servers::CANDIDATE;
 
@@ -93,39 +93,20 @@ impl Session<'_> {
         channel: &mut Channel,
         until: Instant,
     ) -> Result<Answer, VerifyError> {
-        loop {
-            match channel.receive() {
-                Incoming::Message(message) => return Ok(Answer::Message(message)),
-                Incoming::Garbage => return Ok(Answer::Failed(tampered())),
-                Incoming::TooMuch => return Ok(Answer::Failed(too_much())),
-                Incoming::Closed => return Ok(Answer::Over(Event::Ended)),
-                Incoming::Nothing => {}
-            }
-            match running.wait(channel.watch(), until).map_err(failed)? {
-                Event::Ready => {}
-                // What it said last may still be there to read.
-                Event::Ended => match channel.receive() {
-                    Incoming::Message(message) => return Ok(Answer::Message(message)),
-                    Incoming::Garbage => return Ok(Answer::Failed(tampered())),
-                    Incoming::TooMuch => return Ok(Answer::Failed(too_much())),
-                    Incoming::Closed | Incoming::Nothing => return Ok(Answer::Over(Event::Ended)),
-                },
-                event => return Ok(Answer::Over(event)),
-            }
-        }
+        Ok(match running.hear(&mut channel.0, until).map_err(failed)? {
+            Heard::Message(bytes) => match read(&bytes) {
+                Incoming::Message(message) => Answer::Message(message),
+                Incoming::TooMuch => Answer::Failed(too_much()),
+                _ => Answer::Failed(tampered()),
+            },
+            Heard::Garbage => Answer::Failed(tampered()),
+            Heard::Over(event) => Answer::Over(event),
+        })
     }
 
-    /// How a program failed that answers no more. It may have closed its end and run on.
-    fn conclude(&self, mut running: Running, event: Event, until: Instant) -> Result<Failure, VerifyError> {
-        let event = match event {
-            Event::Ended => {
-                running.wait(Watch::Nothing, until.max(Instant::now() + SETTLE)).map_err(failed)?
-            }
-            event => event,
-        };
-        let ended = running.end().map_err(failed)?;
-        let exited = || (Outcome::Wrong, "it exited before the tests were done".into());
-        Ok(failure(event, &ended, self.limits).unwrap_or_else(exited))
+    /// How a program failed that answers no more.
+    fn conclude(&self, running: Running, event: Event, until: Instant) -> Result<Failure, VerifyError> {
+        silence(running, event, until, self.limits, raised)
     }
 
     /// What a process is to do, for `tests` tests.
@@ -134,9 +115,6 @@ impl Session<'_> {
         json!({"role": role, "program": self.program, "variables": variables, "cpu_seconds": cpu_seconds})
     }
 }
-
-/// Time for a process that has closed its end to be seen to end.
-const SETTLE: Duration = Duration::from_millis(100);
 
 /// What came of waiting for a message.
 enum Answer {
