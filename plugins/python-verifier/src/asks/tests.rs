@@ -1,3 +1,4 @@
+use super::read::LONGEST;
 use super::*;
 use serde_json::json;
 
