@@ -1,10 +1,13 @@
-"""What a verdict cannot go below: the cost of starting processes, forking them and giving them namespaces.
+"""What a verdict cannot go below: the tests themselves, and starting processes, forking them, giving them namespaces.
 
 One after the other, on one core. A network namespace is taken down later by the kernel, in nobody's processor time: the
 rate shows it, the CPU column does not.
 """
 
+import contextlib
 import ctypes
+import io
+import itertools
 import os
 import resource
 import shutil
@@ -14,6 +17,7 @@ import time
 from typing import Any, Callable, Dict, List, Tuple
 
 from runners import PYTHON
+from tasks import Task, human_eval
 
 # user, mount, pid, net, ipc, uts: what pspo's sandbox takes.
 NAMESPACES = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000
@@ -49,7 +53,21 @@ def fork_into_namespaces() -> None:
         raise OSError("namespaces are not to be had here")
 
 
-def timed(work: Callable[[], None]) -> Tuple[float, float]:
+def tests_of(tasks: List[Task]) -> Callable[[], None]:
+    """One task after the other, with nothing around it."""
+    turns = itertools.cycle(tasks)
+
+    def once() -> None:
+        task = next(turns)
+        scope = {"__name__": "tested"}
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(task["program"] + "\n" + task["test"], scope)
+            scope["check"](scope[task["function"]])
+
+    return once
+
+
+def timed(work: Callable[[], None], times: int) -> Tuple[float, float]:
     """Rate, and CPU milliseconds each."""
     used = []
     begin = time.perf_counter()
@@ -57,9 +75,22 @@ def timed(work: Callable[[], None]) -> Tuple[float, float]:
         usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         used.append(sum(usage.ru_utime + usage.ru_stime for usage in usages))
         if len(used) == 1:
-            for _ in range(TIMES):
+            for _ in range(times):
                 work()
-    return TIMES / (time.perf_counter() - begin), 1000 * (used[1] - used[0]) / TIMES
+    return times / (time.perf_counter() - begin), 1000 * (used[1] - used[0]) / times
+
+
+def measured(
+    works: List[Tuple[str, Callable[[], None]]], rounds: int, times: int
+) -> List[Dict[str, Any]]:
+    """Each in turn, round by round."""
+    rows: List[Dict[str, Any]] = [{"what": what, "rate": [], "cpu_ms": []} for what, _ in works]
+    for _ in range(rounds):
+        for (_, work), figures in zip(works, rows):
+            rate, cpu = timed(work, times)
+            figures["rate"].append(rate)
+            figures["cpu_ms"].append(cpu)
+    return rows
 
 
 def table(rounds: int) -> List[Dict[str, Any]]:
@@ -72,12 +103,11 @@ def table(rounds: int) -> List[Dict[str, Any]]:
         ("start `python3 -S -c pass`", spawn(PYTHON, "-S", "-c", "pass")),
         ("start `python3 -c pass`", spawn(PYTHON, "-c", "pass")),
     ]
-    rows: List[Dict[str, Any]] = [{"what": what, "rate": [], "cpu_ms": []} for what, _ in works]
-    for _ in range(rounds):
-        for (_, work), figures in zip(works, rows):
-            rate, cpu = timed(work)
-            figures["rate"].append(rate)
-            figures["cpu_ms"].append(cpu)
+    rows = measured(works, rounds, TIMES)
+    # Last, since what they leave in memory is copied by a fork.
+    tasks = human_eval()
+    tests = [("HumanEval's canonical solutions and their tests, in one process", tests_of(tasks))]
+    rows += measured(tests, rounds, len(tasks))
     print("| what | per second | CPU-ms each |\n|---|---|---|")
     for figures in rows:
         cells = [
