@@ -71,7 +71,7 @@ pub fn failure(
 /// How a run failed that is to print `expected` by `rule`: by itself, or by what it printed.
 ///
 /// # Errors
-/// As [`matches_output`].
+/// As [`matches_output`](super::matches_output).
 pub fn run_failure(
     event: Event,
     ended: &Ended,
