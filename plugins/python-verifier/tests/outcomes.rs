@@ -252,6 +252,42 @@ fn a_program_does_not_define_what_its_test_means() {
 }
 
 #[test]
+fn what_an_object_of_the_programs_is_the_program_knows() {
+    let verifier = verifier(PythonConfig::default());
+    let judge = |code: &str, program: &str| {
+        let code = format!("from collections.abc import Iterator, Sized\nimport numbers, typing\n{code}");
+        let problem = problem(json!([{"kind": "assert", "code": code, "calls": ["f", "C"]}]));
+        verifier.verify(Submission::rewarded(&problem, program))
+    };
+    let (generator, object) = ("def f():\n    yield 1", "class C:\n    pass\ndef f():\n    return C()");
+    for (code, program, outcome) in [
+        ("assert isinstance(f(), Iterator) and not isinstance(f(), Sized)", generator, Outcome::Pass),
+        (
+            "assert isinstance(f(), (list, typing.Iterator)) and not isinstance(f(), list)",
+            generator,
+            Outcome::Pass,
+        ),
+        ("assert isinstance(f(), Iterator)", object, Outcome::Wrong),
+        ("assert isinstance(f(), list)", object, Outcome::Wrong),
+        ("assert isinstance(f(), object) and isinstance(int, type)", object, Outcome::Pass),
+        (
+            "x = f()\nassert type(x) is C and type(x) == type(f()) and type(x).__name__ == 'C'",
+            object,
+            Outcome::Pass,
+        ),
+        ("assert type(f()) is not C", object, Outcome::Wrong),
+        ("assert type(f()) is list", object, Outcome::Wrong),
+        ("T = type('T', (), {})\nassert type(f()) is not T and issubclass(T, object)", object, Outcome::Pass),
+    ] {
+        let verdict = judge(code, program).unwrap();
+        assert_eq!(verdict.outcome, outcome, "{code} {verdict:?}");
+    }
+    for code in ["assert issubclass(type(f()), C)", "assert isinstance(f(), numbers.Number)"] {
+        assert!(judge(code, object).unwrap_err().to_string().contains("the test asks whether"), "{code}");
+    }
+}
+
+#[test]
 fn a_checker_of_the_problems_decides() {
     let mut problem = echo();
     let code = "def check(stdin, expected, printed):\n    return sorted(printed.split()) == sorted(expected.split())";

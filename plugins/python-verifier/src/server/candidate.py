@@ -3,6 +3,7 @@
 
 import atexit
 import builtins
+import collections.abc
 import itertools
 import resource
 import threading
@@ -158,6 +159,8 @@ def perform(request, names, plain):
         return {"value": [plain.encode(item) for item in itertools.islice(target, 1)]}
     if operation == "is instance":
         return {"value": isinstance(value(rest[0]), target)}
+    if operation == "is abstract":
+        return {"value": isinstance(target, getattr(collections.abc, rest[0]))}
     if operation == "length":
         return {"value": len(target)}
     if operation == "text":

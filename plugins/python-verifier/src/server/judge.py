@@ -5,6 +5,7 @@
 # into. It equals nothing but itself, so that no `__eq__` of the program's is ever asked.
 
 import builtins
+import collections.abc
 import importlib
 import random
 import traceback
@@ -38,6 +39,7 @@ class Program:
         self.names = set(names)
         self.requests = 0
         self.nan_is_meant = False
+        self.objects = {}
 
     def ask(self, operation, target, *rest):
         self.requests += 1
@@ -62,7 +64,14 @@ class Program:
             raise Tampered from None
 
     def value(self, data):
-        return decode(data, lambda number, name: Remote(self, int(number), str(name)))
+        return decode(data, self.object)
+
+    def object(self, number, name):
+        # The same object is the same here too, so that `type(x) is C` can be asked.
+        number = int(number)
+        if number not in self.objects:
+            self.objects[number] = Remote(self, number, str(name))
+        return self.objects[number]
 
     def exception(self, bases, text):
         error = None
@@ -152,6 +161,37 @@ class Remote:
         raise NotPlain("an object of type `%s`, where a value was expected" % self._pspo_object[1])
 
 
+def is_instance(value, kinds):
+    """`isinstance` for test code. Of the program's objects the program knows it, and no class of the judge's is theirs:
+    by themselves they would pass for whatever abstract class has the methods that `Remote` has."""
+    if type(kinds) is tuple:
+        return any([is_instance(value, kind) for kind in kinds])
+    kinds = {kind_of: type}.get(kinds, kinds) if type(kinds) is not Remote else kinds
+    if type(value) is not Remote or type(kinds) is Remote:
+        return isinstance(value, kinds)
+    if type(kinds) is type:
+        return kinds is object
+    kinds = getattr(kinds, "__origin__", kinds)  # of `typing.Iterator` that of `collections.abc`
+    name = getattr(kinds, "__name__", str(kinds))
+    if getattr(collections.abc, name, None) is not kinds:
+        raise Unsupported("the test asks whether an object of the program's is of `%s`" % name)
+    return value._pspo_program.ask("is abstract", value._pspo_object[0], name)[0] is True
+
+
+def kind_of(value, *rest):
+    """`type` for test code."""
+    if type(value) is Remote and not rest:
+        return value._pspo_program.ask("attribute", value._pspo_object[0], "__class__")[0]
+    return type(value, *rest)
+
+
+def is_subclass(kind, kinds):
+    """`issubclass` for test code."""
+    if Remote in map(type, (kind, *(kinds if type(kinds) is tuple else (kinds,)))):
+        raise Unsupported("the test asks whether one class is a subclass of the program's, or the program's of it")
+    return issubclass(kind, kinds)
+
+
 def outward(value):
     """The plain data of what test code gives to the program."""
     if isinstance(value, Remote):
@@ -191,6 +231,7 @@ class Names(dict):
 
     def __init__(self, program, calls):
         super().__init__(__name__="tests", __builtins__=builtins)
+        self.update(isinstance=is_instance, issubclass=is_subclass, type=kind_of)
         self.program = program
         self.calls = set(calls)
 
