@@ -9,11 +9,22 @@ use super::device::Threads;
 /// Lanes of the unrolled reductions: two AVX2 registers, one of AVX-512.
 const LANES: usize = 16;
 
-/// Runs `f` compiled for the widest vectors that the processor has.
+/// Evaluates an expression compiled for the widest vectors that the processor has.
 ///
-/// Everything that `f` calls must be inlined into it to take part, hence the `#[inline(always)]` here.
+/// Everything that it calls must be inlined into it to take part, hence the `#[inline(always)]` here. A macro, because
+/// the closure must be so as well: where the compiler leaves it by itself, it is compiled for the oldest processor.
+macro_rules! vectorized {
+    ($work:expr) => {
+        $crate::kernels::vector::run_vectorized(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+pub(crate) use vectorized;
+
 #[inline(always)]
-pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn run_vectorized<R>(f: impl FnOnce() -> R) -> R {
     struct Run<F>(F);
     impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Run<F> {
         type Output = R;
@@ -104,6 +115,25 @@ pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + chunks.remainder().iter().map(|&v| f(v)).sum::<f32>()
 }
 
+/// Σ f(x_i) of both numbers that f gives.
+#[inline(always)]
+pub(crate) fn sum_both(x: &[f32], f: impl Fn(f32) -> (f32, f32)) -> (f32, f32) {
+    let mut lanes = ([0.0; LANES], [0.0; LANES]);
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &v) in chunk.iter().enumerate() {
+            let (a, b) = f(v);
+            lanes.0[lane] += a;
+            lanes.1[lane] += b;
+        }
+    }
+    let rest = rest.iter().fold((0.0, 0.0), |(sum_a, sum_b), &v| {
+        let (a, b) = f(v);
+        (sum_a + a, sum_b + b)
+    });
+    (lanes.0.iter().sum::<f32>() + rest.0, lanes.1.iter().sum::<f32>() + rest.1)
+}
+
 /// Σ f(x_i, y_i), over the shorter of the two.
 #[inline(always)]
 pub(crate) fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
@@ -142,7 +172,7 @@ mod tests {
         for i in -8700..8800 {
             let x = i as f32 / 100.0;
             let exact = f64::from(x).exp();
-            let got = f64::from(vectorized(|| exp(x)));
+            let got = f64::from(vectorized!(exp(x)));
             assert!(((got - exact) / exact).abs() < 4e-7, "exp({x}) = {got}, not {exact}");
         }
         assert!(exp(-1e30) > 0.0 && exp(1e30).is_finite());
@@ -154,6 +184,7 @@ mod tests {
             let x: Vec<f32> = (0..len).map(|i| i as f32).collect();
             assert_eq!(sum(&x, |v| v), (0..len).sum::<usize>() as f32);
             assert_eq!(sum2(&x, &x, |a, b| a + b), 2.0 * sum(&x, |v| v));
+            assert_eq!(sum_both(&x, |v| (v, 3.0 * v)), (sum(&x, |v| v), 3.0 * sum(&x, |v| v)));
             assert_eq!(max(&x), if len == 0 { f32::NEG_INFINITY } else { len as f32 - 1.0 });
         }
     }

@@ -1,117 +1,28 @@
-//! Decoding: one new token for each of many rows at a time, over a cache of keys and values that rows
-//! with a common prefix share.
+//! Decoding: one new token for each of many rows at a time.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::arch::Dims;
 use super::batch::Batch;
+pub use super::cache::{Prefix, Row};
 use super::error::ModelError;
 use super::trunk::{Keep, Trunk};
 use crate::data::Ragged;
-use crate::kernels::attention::{self, Cached};
-use crate::kernels::product::{Shape, WeightLayout};
+use crate::kernels::product::{Packed, Shape, WeightLayout};
 use crate::kernels::rotary::Direction;
+use crate::kernels::vector::{SharedMut, for_each_task};
 use crate::kernels::{
-    Backend, Buffer, Device, KernelError, View, ViewMut, embedding, product, rms_norm, rotary, swiglu,
+    Backend, Buffer, Device, KernelError, Threads, View, ViewMut, attention, embedding, rms_norm, rotary,
+    swiglu,
 };
 
-/// Keys and values of a row of tokens, in all layers. Rows that continue it, from its end or from any
-/// place within, share it.
-#[derive(Debug)]
-pub struct Prefix {
-    cache: Cache,
-}
-
-impl Prefix {
-    /// The tokens that it holds.
-    pub fn len(&self) -> usize {
-        self.cache.len
-    }
-
-    /// No token.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Keys `[layers, key heads, head size, capacity]` and values `[layers, key heads, capacity, head size]`.
-#[derive(Debug, Default)]
-struct Cache {
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    capacity: usize,
-    len: usize,
-}
-
-impl Cache {
-    fn new(dims: &Dims, capacity: usize) -> Self {
-        let len = dims.layers * dims.kv_heads * dims.head_size * capacity;
-        Self { keys: vec![0.0; len], values: vec![0.0; len], capacity, len: 0 }
-    }
-
-    /// Puts one token's keys and values of a layer, as they stand in a row of qkv, at `place`.
-    fn put(&mut self, dims: &Dims, layer: usize, place: usize, qkv: &[f32]) {
-        let (size, capacity) = (dims.head_size, self.capacity);
-        let (keys, values) = qkv[dims.heads * size..].split_at(dims.kv_heads * size);
-        for head in 0..dims.kv_heads {
-            let block = (layer * dims.kv_heads + head) * size * capacity;
-            for c in 0..size {
-                self.keys[block + c * capacity + place] = keys[head * size + c];
-            }
-            self.values[block + place * size..][..size].copy_from_slice(&values[head * size..][..size]);
-        }
-    }
-
-    fn layer(&self, dims: &Dims, layer: usize, len: usize) -> Cached<'_> {
-        let block = dims.kv_heads * dims.head_size * self.capacity;
-        let range = layer * block..(layer + 1) * block;
-        Cached { keys: &self.keys[range.clone()], values: &self.values[range], capacity: self.capacity, len }
-    }
-}
-
-/// A row that is being decoded: the shared prefix it continues, and its own cache.
-#[derive(Debug)]
-pub struct Row {
-    prefix: Option<Arc<Prefix>>,
-    shared: usize,
-    own: Cache,
-}
-
-impl Row {
-    /// A row that continues the first `shared` tokens of `prefix` by at most `capacity` tokens.
-    ///
-    /// # Panics
-    /// If the prefix is shorter than `shared`.
-    pub fn fork(dims: &Dims, prefix: Arc<Prefix>, shared: usize, capacity: usize) -> Self {
-        assert!(shared <= prefix.len(), "a row shares at most the {} tokens of its prefix", prefix.len());
-        Self { prefix: Some(prefix), shared, own: Cache::new(dims, capacity) }
-    }
-
-    /// A row of at most `capacity` tokens from nothing.
-    pub fn new(dims: &Dims, capacity: usize) -> Self {
-        Self { prefix: None, shared: 0, own: Cache::new(dims, capacity) }
-    }
-
-    /// Tokens so far: the position of the next one.
-    pub fn len(&self) -> usize {
-        self.shared + self.own.len
-    }
-
-    /// No tokens yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn segments(&self, dims: &Dims, layer: usize) -> [Cached<'_>; 2] {
-        const NOTHING: Cached<'_> = Cached { keys: &[], values: &[], capacity: 0, len: 0 };
-        let shared = match &self.prefix {
-            Some(prefix) if self.shared > 0 => prefix.cache.layer(dims, layer, self.shared),
-            _ => NOTHING,
-        };
-        // The token that is being decoded is already in the cache, but not yet counted.
-        [shared, self.own.layer(dims, layer, self.own.len + 1)]
-    }
+thread_local! {
+    /// Scores of one head over all positions.
+    static SCORES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Runs the trunk one token at a time under fixed parameters.
@@ -119,9 +30,52 @@ impl Row {
 pub struct Decoder<'a> {
     trunk: &'a Trunk,
     weights: &'a Buffer,
-    output: Range<usize>,
+    packed: Arc<PackedWeights>,
+    threads: Threads,
     device: Device,
     scratch: Scratch,
+}
+
+/// The weights of all products, which decoding reads once for each new token of all rows.
+#[derive(Debug)]
+struct PackedWeights {
+    layers: Vec<PackedLayer>,
+    output: Packed,
+}
+
+#[derive(Debug)]
+struct PackedLayer {
+    qkv: Packed,
+    attention_out: Packed,
+    gate_up: Packed,
+    down: Packed,
+}
+
+impl PackedWeights {
+    fn new(trunk: &Trunk, weights: &Buffer, output: Range<usize>) -> Result<Self, KernelError> {
+        let dims = &trunk.dims;
+        let heads = dims.attention();
+        let pack = |place: &Range<usize>, inputs, outputs, layout| {
+            let shape = Shape { rows: 0, inputs, outputs, layout };
+            Ok::<_, KernelError>(Packed::new(
+                Threads::Pool,
+                shape,
+                weights.slice(place.clone()).host("decode")?,
+            ))
+        };
+        let layers = trunk.places.layers.iter().map(|place| {
+            const LAYOUT: WeightLayout = WeightLayout::InOut;
+            Ok(PackedLayer {
+                qkv: pack(&place.qkv, dims.width, heads.qkv_width(), LAYOUT)?,
+                attention_out: pack(&place.attention_out, heads.out_width(), dims.width, LAYOUT)?,
+                gate_up: pack(&place.gate_up, dims.width, 2 * dims.hidden, LAYOUT)?,
+                down: pack(&place.down, dims.hidden, dims.width, LAYOUT)?,
+            })
+        });
+        let layers = layers.collect::<Result<_, KernelError>>()?;
+        let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
+        Ok(Self { layers, output: pack(&output, dims.width, dims.vocabulary, layout)? })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -134,10 +88,29 @@ struct Scratch {
     gate_up: Vec<f32>,
     activated: Vec<f32>,
     logits: Vec<f32>,
-    scores: Vec<f32>,
+    product: Vec<f32>,
+}
+
+impl Scratch {
+    fn resize(&mut self, dims: &Dims, rows: usize) {
+        let heads = dims.attention();
+        for (buffer, width) in [
+            (&mut self.x, dims.width),
+            (&mut self.normed, dims.width),
+            (&mut self.scale, 1),
+            (&mut self.qkv, heads.qkv_width()),
+            (&mut self.attended, heads.out_width()),
+            (&mut self.gate_up, 2 * dims.hidden),
+            (&mut self.activated, dims.hidden),
+            (&mut self.logits, dims.vocabulary),
+        ] {
+            buffer.resize(rows * width, 0.0);
+        }
+    }
 }
 
 impl<'a> Decoder<'a> {
+    /// A decoder on one thread, which copies the weights into the order that it reads them in.
     pub(super) fn new(
         trunk: &'a Trunk,
         weights: &'a Buffer,
@@ -148,25 +121,32 @@ impl<'a> Decoder<'a> {
             #[allow(unreachable_patterns)]
             _ => return Err(KernelError::Unsupported { op: "decode" }),
         }
-        // One thread each: the sampler shares rows out among threads.
-        let device = Device::cpu_single_thread();
-        Ok(Self { trunk, weights, output, device, scratch: Scratch::default() })
+        let packed = Arc::new(PackedWeights::new(trunk, weights, output)?);
+        Ok(Self::of(trunk, weights, packed, Threads::One))
     }
 
-    /// A decoder of the same model with scratch of its own, for another thread.
-    pub fn another(&self) -> Self {
-        Self {
-            trunk: self.trunk,
-            weights: self.weights,
-            output: self.output.clone(),
-            device: self.device.clone(),
-            scratch: Scratch::default(),
-        }
+    fn of(trunk: &'a Trunk, weights: &'a Buffer, packed: Arc<PackedWeights>, threads: Threads) -> Self {
+        let device = match threads {
+            Threads::One => Device::cpu_single_thread(),
+            Threads::Pool => Device::cpu(),
+        };
+        Self { trunk, weights, packed, threads, device, scratch: Scratch::default() }
+    }
+
+    /// A decoder of the same model with scratch of its own. With [`Threads::Pool`] it shares out each step among
+    /// threads, for few rows; for many, give each thread rows and a decoder of its own. The numbers are the same.
+    pub fn another(&self, threads: Threads) -> Self {
+        Self::of(self.trunk, self.weights, self.packed.clone(), threads)
     }
 
     /// The model's sizes.
     pub fn dims(&self) -> &Dims {
         &self.trunk.dims
+    }
+
+    /// The threads that each step uses.
+    pub fn threads(&self) -> Threads {
+        self.threads
     }
 
     /// Keys and values of whole rows of tokens, computed at once.
@@ -188,124 +168,102 @@ impl<'a> Decoder<'a> {
             batch.offsets.push(batch.tokens.len() as u32);
         }
         batch.scored = Ragged::new();
-        // On this thread alone as well: one that waits for others here might take up another row of the
-        // sampler's work, and keep this one waiting until that ends.
-        let kept = self.trunk.forward_on(&self.device, self.weights, &batch, Keep::All)?;
-        let mut prefixes: Vec<Prefix> = rows
-            .iter()
-            .map(|tokens| {
-                let mut cache = Cache::new(dims, tokens.len());
-                cache.len = tokens.len();
-                Prefix { cache }
-            })
-            .collect();
+        let mut prefixes: Vec<Prefix> = rows.iter().map(|tokens| Prefix::new(dims, tokens.len())).collect();
         let width = dims.attention().qkv_width();
-        for (layer, qkv) in self.trunk.qkv(&kept).enumerate() {
+        let keep_cache = |layer: usize, qkv: &Buffer| {
             let qkv = qkv.view().host("prefill")?;
             for (prefix, pair) in prefixes.iter_mut().zip(batch.offsets.windows(2)) {
                 for (place, token) in (pair[0] as usize..pair[1] as usize).enumerate() {
-                    prefix.cache.put(dims, layer, place, &qkv[token * width..][..width]);
+                    prefix.put(dims, layer, place, &qkv[token * width..][..width]);
                 }
             }
-        }
+            Ok(())
+        };
+        // On a decoder of one thread this is on one thread as well: one that waits for others here might take up
+        // another row of the sampler's work, and keep this one waiting until that ends.
+        self.trunk.forward_on(&self.device, self.weights, &batch, Keep::Nothing, keep_cache)?;
         Ok(prefixes.into_iter().map(Arc::new).collect())
     }
 
     /// Feeds one token to each row and returns the logits of the next, `[rows, vocabulary]`.
     ///
-    /// A row's logits have the same bits whatever the other rows are.
+    /// A row's logits have the same bits whatever the other rows and the threads are.
     ///
     /// # Errors
     /// If a token is not in the vocabulary, or a row is at its capacity or at the model's last position.
     pub fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
         const OP: &str = "decode";
-        let Self { trunk, weights: w, device, output, scratch: s } = self;
-        let (dims, n) = (&trunk.dims, rows.len());
+        let Self { trunk, weights: w, packed, threads, device, scratch: s } = self;
+        let (dims, n, threads) = (&trunk.dims, rows.len(), *threads);
         let heads = dims.attention();
         if tokens.len() != n {
             let (got, needed) = (tokens.len(), n);
             return Err(KernelError::Shape { op: OP, buffer: "tokens", got, needed }.into());
         }
-        if let Some(row) = rows.iter().position(|row| row.own.len >= row.own.capacity) {
+        if let Some(row) = rows.iter().position(|row| row.is_full()) {
             return Err(ModelError::TooLong { row, len: rows[row].len() + 1, positions: rows[row].len() });
         }
         let positions: Vec<u32> = rows.iter().map(|row| row.len() as u32).collect();
-        for (buffer, width) in [
-            (&mut s.x, dims.width),
-            (&mut s.normed, dims.width),
-            (&mut s.scale, 1),
-            (&mut s.qkv, heads.qkv_width()),
-            (&mut s.attended, heads.out_width()),
-            (&mut s.gate_up, 2 * dims.hidden),
-            (&mut s.activated, dims.hidden),
-            (&mut s.logits, dims.vocabulary),
-        ] {
-            buffer.resize(n * width, 0.0);
-        }
+        s.resize(dims, n);
         let at = |range: &Range<usize>| w.slice(range.clone());
-        let shape = |inputs, outputs| Shape { rows: n, inputs, outputs, layout: WeightLayout::InOut };
-        let epsilon = dims.norm_epsilon;
-        embedding::forward(
-            device,
-            dims.width,
-            at(&trunk.places.embedding),
-            View::Host(tokens),
-            ViewMut::Host(&mut s.x),
-        )?;
-        for (layer, place) in trunk.places.layers.iter().enumerate() {
-            let (x, norm) = (View::Host(&s.x), at(&place.attention_norm));
-            let (normed, scale) = (ViewMut::Host(&mut s.normed), ViewMut::Host(&mut s.scale));
-            rms_norm::forward(device, dims.width, epsilon, x, norm, normed, scale)?;
-            let (product, normed) = (shape(dims.width, heads.qkv_width()), View::Host(&s.normed));
-            product::forward(device, product, normed, at(&place.qkv), ViewMut::Host(&mut s.qkv), false)?;
+        let norm = |x: &[f32], weight: &Range<usize>, normed: &mut [f32], scale: &mut [f32]| {
+            let (normed, scale) = (ViewMut::Host(normed), ViewMut::Host(scale));
+            rms_norm::forward(device, dims.width, dims.norm_epsilon, View::Host(x), at(weight), normed, scale)
+        };
+        let (table, x) = (at(&trunk.places.embedding), ViewMut::Host(&mut s.x));
+        embedding::forward(device, dims.width, table, View::Host(tokens), x)?;
+        for (layer, (place, packed)) in trunk.places.layers.iter().zip(&packed.layers).enumerate() {
+            norm(&s.x, &place.attention_norm, &mut s.normed, &mut s.scale)?;
+            packed.qkv.forward(threads, &s.normed, &mut s.qkv, false, &mut s.product);
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
             let (positions, qkv) = (View::Host(&positions[..]), ViewMut::Host(&mut s.qkv));
             rotary::rotate(device, &trunk.rotary, Direction::Forward, turned, stride, positions, qkv)?;
-            for (row, (qkv, attended)) in rows
-                .iter_mut()
-                .zip(s.qkv.chunks_exact(stride).zip(s.attended.chunks_exact_mut(heads.out_width())))
-            {
-                let place = row.own.len;
-                row.own.put(dims, layer, place, qkv);
-                let q = &qkv[..heads.out_width()];
-                attention::decode(heads, &row.segments(dims, layer), q, attended, &mut s.scores);
-            }
-            let (product, attended) = (shape(heads.out_width(), dims.width), View::Host(&s.attended));
-            product::forward(
-                device,
-                product,
-                attended,
-                at(&place.attention_out),
-                ViewMut::Host(&mut s.x),
-                true,
-            )?;
+            attend(threads, dims, layer, rows, &s.qkv, &mut s.attended);
+            packed.attention_out.forward(threads, &s.attended, &mut s.x, true, &mut s.product);
 
-            let (x, norm) = (View::Host(&s.x), at(&place.feed_forward_norm));
-            let (normed, scale) = (ViewMut::Host(&mut s.normed), ViewMut::Host(&mut s.scale));
-            rms_norm::forward(device, dims.width, epsilon, x, norm, normed, scale)?;
-            let (product, normed) = (shape(dims.width, 2 * dims.hidden), View::Host(&s.normed));
-            product::forward(
-                device,
-                product,
-                normed,
-                at(&place.gate_up),
-                ViewMut::Host(&mut s.gate_up),
-                false,
-            )?;
+            norm(&s.x, &place.feed_forward_norm, &mut s.normed, &mut s.scale)?;
+            packed.gate_up.forward(threads, &s.normed, &mut s.gate_up, false, &mut s.product);
             swiglu::forward(device, dims.hidden, View::Host(&s.gate_up), ViewMut::Host(&mut s.activated))?;
-            let (product, activated) = (shape(dims.hidden, dims.width), View::Host(&s.activated));
-            product::forward(device, product, activated, at(&place.down), ViewMut::Host(&mut s.x), true)?;
+            packed.down.forward(threads, &s.activated, &mut s.x, true, &mut s.product);
         }
         for row in rows.iter_mut() {
-            row.own.len += 1;
+            row.advance();
         }
-        let (x, norm) = (View::Host(&s.x), at(&trunk.places.norm));
-        let (normed, scale) = (ViewMut::Host(&mut s.normed), ViewMut::Host(&mut s.scale));
-        rms_norm::forward(device, dims.width, epsilon, x, norm, normed, scale)?;
-        let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
-        let product = Shape { layout, ..shape(dims.width, dims.vocabulary) };
-        let (normed, logits) = (View::Host(&s.normed), ViewMut::Host(&mut s.logits));
-        product::forward(device, product, normed, at(output), logits, false)?;
+        norm(&s.x, &trunk.places.norm, &mut s.normed, &mut s.scale)?;
+        packed.output.forward(threads, &s.normed, &mut s.logits, false, &mut s.product);
         Ok(&mut s.logits)
     }
+}
+
+/// Puts each row's new keys and values into its cache, and attends to all of it.
+fn attend(
+    threads: Threads,
+    dims: &Dims,
+    layer: usize,
+    rows: &mut [&mut Row],
+    qkv: &[f32],
+    attended: &mut [f32],
+) {
+    let heads = dims.attention();
+    let (width, part) = (heads.qkv_width(), heads.group() * heads.size);
+    match threads {
+        Threads::One => {
+            rows.iter_mut().zip(qkv.chunks_exact(width)).for_each(|(row, qkv)| row.put(dims, layer, qkv))
+        }
+        Threads::Pool => {
+            rows.par_iter_mut()
+                .zip(qkv.par_chunks_exact(width))
+                .for_each(|(row, qkv)| row.put(dims, layer, qkv));
+        }
+    }
+    let (rows, attended) = (&*rows, SharedMut::new(attended));
+    for_each_task(threads, rows.len() * heads.keys, |task| {
+        let (row, key_head) = (task / heads.keys, task % heads.keys);
+        let q = &qkv[row * width + key_head * part..][..part];
+        // SAFETY: each task has the columns of its own heads.
+        let out = unsafe { attended.slice(task * part, part) };
+        let mut scores = SCORES.take();
+        attention::decode(heads, key_head, &rows[row].segments(dims, layer), q, out, &mut scores);
+        SCORES.set(scores);
+    });
 }

@@ -3,6 +3,7 @@
 
 pub mod arch;
 pub mod batch;
+mod cache;
 pub mod decode;
 pub mod error;
 pub mod init;

@@ -129,7 +129,7 @@ impl<A: Arch> Policy<A> {
         let kept = trunk.forward(&values, batch, Keep::All)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
         let (layer, output) = (self.output_layer(temperature), self.output_weight());
-        let results = scored.run(device, layer, values.slice(output.clone()))?;
+        let mut results = scored.run(device, layer, values.slice(output.clone()), Keep::All)?;
         let LogProbValues { log_probs, entropy } = results.download(device)?;
         let (log_probs, entropy) = (vector(log_probs), vector(entropy));
 
@@ -154,6 +154,7 @@ impl<A: Arch> Policy<A> {
                     (d_log_probs.view(), d_entropy.view()),
                     d_scored.view_mut(),
                     dw.slice_mut(output.clone()),
+                    results.logits.as_mut().map(Buffer::view_mut),
                 )?;
                 let mut d_hidden = device.zeros(rows * width)?;
                 embedding::backward(
@@ -184,7 +185,7 @@ impl<A: Arch> Policy<A> {
         let kept = self.weights.trunk.forward(&self.weights.values, batch, Keep::Nothing)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
         let output = self.weights.values.slice(self.output_weight());
-        scored.run(device, self.output_layer(temperature), output)?.download(device)
+        scored.run(device, self.output_layer(temperature), output, Keep::Nothing)?.download(device)
     }
 }
 
@@ -227,14 +228,25 @@ impl Scored {
         Ok(Self { hidden: at, places, targets: device.upload(&batch.targets)? })
     }
 
-    fn run(&self, device: &Device, layer: OutputLayer, weight: View<'_>) -> Result<Results, KernelError> {
+    fn run(
+        &self,
+        device: &Device,
+        layer: OutputLayer,
+        weight: View<'_>,
+        keep: Keep,
+    ) -> Result<Results, KernelError> {
         let n = self.targets.len();
+        let kept = keep == Keep::All && layer.keeps(n);
+        let mut logits = kept.then(|| device.scratch(n * layer.vocabulary)).transpose()?;
         let (mut log_probs, mut entropy, mut log_sum) =
             (device.scratch(n)?, device.scratch(n)?, device.scratch(n)?);
         let (hidden, targets) = (self.hidden.view(), self.targets.view());
         let results = (log_probs.view_mut(), entropy.view_mut(), log_sum.view_mut());
-        token_log_prob::forward(device, layer, hidden, weight, targets, results.0, results.1, results.2)?;
-        Ok(Results { log_probs, entropy, log_sum })
+        let kept = logits.as_mut().map(Buffer::view_mut);
+        token_log_prob::forward(
+            device, layer, hidden, weight, targets, results.0, results.1, results.2, kept,
+        )?;
+        Ok(Results { log_probs, entropy, log_sum, logits })
     }
 }
 
@@ -242,6 +254,7 @@ struct Results {
     log_probs: Buffer,
     entropy: Buffer,
     log_sum: Buffer,
+    logits: Option<Buffer>,
 }
 
 impl Results {

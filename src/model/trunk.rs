@@ -156,16 +156,18 @@ impl Trunk {
     /// # Errors
     /// If a token is not in the vocabulary, or the device fails.
     pub fn forward(&self, w: &Buffer, batch: &Batch, keep: Keep) -> Result<Activations, KernelError> {
-        self.forward_on(&self.device, w, batch, keep)
+        self.forward_on(&self.device, w, batch, keep, |_, _| Ok(()))
     }
 
-    /// [`Trunk::forward`] with the threads of `device`, which has the trunk's memory.
+    /// [`Trunk::forward`] with the threads of `device`, which has the trunk's memory. Layer after layer,
+    /// `qkv_made` is shown keys and values, as `[N, qkv_width]`, for a cache.
     pub(super) fn forward_on(
         &self,
         device: &Device,
         w: &Buffer,
         batch: &Batch,
         keep: Keep,
+        mut qkv_made: impl FnMut(usize, &Buffer) -> Result<(), KernelError>,
     ) -> Result<Activations, KernelError> {
         let Self { dims, places, .. } = self;
         let n = batch.tokens.len();
@@ -186,6 +188,7 @@ impl Trunk {
             let layer = &mut layers[index.min(kept - 1)];
             std::mem::swap(&mut layer.x, &mut x);
             self.layer_forward(device, w, place, layer, &offsets, &positions)?;
+            qkv_made(index, &layer.qkv)?;
             // The next layer's input is this one's middle plus its feed-forward's result.
             x = if keep == Keep::All { device.scratch(n * dims.width)? } else { x };
             copy(device, &layer.middle, &mut x)?;
@@ -390,11 +393,6 @@ impl Trunk {
         }
         let d_table = dw.slice_mut(places.embedding.clone());
         embedding::backward(device, dims.width, kept.tokens.view(), dx.view(), d_table)
-    }
-
-    /// Keys and values that each layer computed, as `[N, qkv_width]`, for a cache.
-    pub(crate) fn qkv<'a>(&self, kept: &'a Activations) -> impl Iterator<Item = &'a Buffer> {
-        kept.layers.iter().map(|layer| &layer.qkv)
     }
 }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
-use super::sampling::Sampling;
+use super::sampling::{Drawn, Sampling};
 use crate::data::Seed;
+use crate::kernels::Threads;
 use crate::model::decode::Row;
 use crate::model::{Decoder, ModelError, Prefix};
 
@@ -86,7 +88,17 @@ struct Slot {
     completion: Completion,
 }
 
-/// Samples all jobs of a feed on this thread, up to `slots` rows at a time.
+impl Slot {
+    fn take(&mut self, drawn: Drawn, end: u32) {
+        self.completion.tokens.push(drawn.token);
+        self.completion.log_probs.push(drawn.log_prob);
+        self.completion.finished = drawn.token == end;
+        self.next = drawn.token;
+        self.left -= 1;
+    }
+}
+
+/// Samples all jobs of a feed on the decoder's threads, up to `slots` rows at a time.
 ///
 /// # Errors
 /// If the feed or the model fails.
@@ -97,7 +109,7 @@ pub fn run<F: Feed>(
     slots: usize,
     feed: &mut F,
 ) -> Result<Stats, F::Error> {
-    let vocabulary = decoder.dims().vocabulary;
+    let (vocabulary, threads) = (decoder.dims().vocabulary, decoder.threads());
     let mut active: Vec<Slot> = Vec::with_capacity(slots);
     let mut stats = Stats::default();
     loop {
@@ -120,13 +132,15 @@ pub fn run<F: Feed>(
         let tokens: Vec<u32> = active.iter().map(|slot| slot.next).collect();
         let mut rows: Vec<&mut Row> = active.iter_mut().map(|slot| &mut slot.row).collect();
         let logits = decoder.step(&mut rows, &tokens)?;
-        for (slot, logits) in active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
+        let draw = |(slot, logits): (&mut Slot, &mut [f32])| {
             let drawn = sampling.draw(logits, &mut slot.rng);
-            slot.completion.tokens.push(drawn.token);
-            slot.completion.log_probs.push(drawn.log_prob);
-            slot.completion.finished = drawn.token == end;
-            slot.next = drawn.token;
-            slot.left -= 1;
+            slot.take(drawn, end);
+        };
+        match threads {
+            Threads::One => active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).for_each(draw),
+            Threads::Pool => {
+                active.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).for_each(draw)
+            }
         }
         stats.tokens += active.len();
         let mut ended = false;

@@ -10,12 +10,15 @@ use thiserror::Error;
 use super::engine::{self, Completion, Feed, Job};
 use super::sampling::Sampling;
 use crate::data::{Seed, Sequence};
+use crate::kernels::Threads;
 use crate::model::{Arch, ModelError, Policy, Prefix, Tokenizer, TokenizerError};
 
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
-/// Rows of one task. Fixed, so that what is computed does not depend on the number of threads.
+/// Rows of one task.
 const SHARD: usize = 128;
+/// Rows for each thread from which on each decodes its own: below, all threads share out every step.
+const OWN_ROWS: usize = 16;
 
 /// A sampled response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,11 +105,16 @@ pub fn sample<A: Arch>(
 ) -> Result<Vec<Rollout>, RolloutError> {
     let decoder = policy.decoder()?;
     let jobs = prompts.len() * per_prompt;
-    let shards: Vec<_> = (0..jobs).step_by(SHARD).map(|first| first..jobs.min(first + SHARD)).collect();
+    // What is computed depends on neither, for a row's numbers depend on nothing but the row.
+    let by_threads = jobs.div_ceil(rayon::current_num_threads());
+    let (shard, threads) =
+        if by_threads < OWN_ROWS { (jobs, Threads::Pool) } else { (by_threads.min(SHARD), Threads::One) };
+    let shards: Vec<_> =
+        (0..jobs).step_by(shard.max(1)).map(|first| first..jobs.min(first + shard)).collect();
     let completions = shards
         .into_par_iter()
         .map(|jobs| {
-            let mut decoder = decoder.another();
+            let mut decoder = decoder.another(threads);
             let used: Vec<usize> = (jobs.start / per_prompt..=(jobs.end - 1) / per_prompt).collect();
             let rows: Vec<&[u32]> = used.iter().map(|&prompt| prompts[prompt].as_slice()).collect();
             let filled = decoder.prefill(&rows).map_err(|error| error.renumbered(|row| used[row]))?;

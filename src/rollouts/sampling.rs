@@ -53,7 +53,7 @@ impl Sampling {
     /// One number is drawn from `rng`, whatever the logits.
     pub fn draw(&self, logits: &mut [f32], rng: &mut impl Rng) -> Drawn {
         let inverse = 1.0 / self.temperature.get();
-        let total = vectorized(|| {
+        let total = vectorized!({
             let top = max(logits);
             for z in logits.iter_mut() {
                 *z = exp((*z - top) * inverse);

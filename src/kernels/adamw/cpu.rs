@@ -25,7 +25,7 @@ pub(super) fn step(
         // SAFETY: each task has a block of its own.
         let (w, m, v) = unsafe { (w.slice(start, count), m.slice(start, count), v.slice(start, count)) };
         let gradient = &gradient[start..start + count];
-        vectorized(|| {
+        vectorized!({
             for (((&g, w), m), v) in gradient.iter().zip(w).zip(m).zip(v) {
                 let g = g * gradient_scale;
                 *m = beta1 * *m + (1.0 - beta1) * g;
@@ -45,7 +45,7 @@ pub(super) fn squared_norm(threads: Threads, gradient: &[f32]) -> f64 {
         let values = &gradient[block * BLOCK..gradient.len().min((block + 1) * BLOCK)];
         // SAFETY: each task has a partial sum of its own.
         let partial = unsafe { shared.slice(block, 1) };
-        partial[0] = vectorized(|| {
+        partial[0] = vectorized!({
             let mut lanes = [0.0_f64; 8];
             let mut chunks = values.chunks_exact(8);
             for chunk in &mut chunks {

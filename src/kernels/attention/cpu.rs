@@ -75,7 +75,7 @@ pub(super) fn forward(
                 for start in (0..len).step_by(BLOCK) {
                     let (m, n) = (BLOCK.min(len - start), len.min(start + BLOCK));
                     score(heads, places, first, head, start, scores);
-                    vectorized(|| {
+                    vectorized!({
                         for r in 0..m {
                             let row_scores = &mut scores[r * len..r * len + n];
                             let (seen, masked) = row_scores.split_at_mut(start + r + 1);
@@ -166,7 +166,7 @@ pub(super) fn backward(
                         let ds = Matrix::rows(ds.as_mut_ptr(), len);
                         gemm_at(Threads::One, (m, n, size), ds, false, d_o, v.transposed());
                     }
-                    vectorized(|| {
+                    vectorized!({
                         for r in 0..m {
                             let at = place + r * out_width;
                             let dot = sum2(&out[at..at + size], &d_out[at..at + size], |a, b| a * b);

@@ -10,7 +10,7 @@ mod decode;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
-pub(crate) use decode::{Cached, decode};
+pub(crate) use decode::{BLOCK, Cached, decode};
 
 /// The heads of an attention layer. Each row of `qkv` holds the queries of all heads, then the keys,
 /// then the values of all key/value heads.

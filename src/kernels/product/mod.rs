@@ -4,10 +4,12 @@
 //! threads: a token sampled in a batch is the token sampled alone.
 
 mod cpu;
+mod packed;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
 pub(crate) use cpu::{Matrix, gemm, gemm_at};
+pub(crate) use packed::Packed;
 
 /// How a weight lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,7 @@ pub fn backward_weight(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Threads;
     use crate::kernels::test_values::{assert_close, uniform};
 
     fn exact(shape: Shape, x: &[f32], w: &[f32]) -> Vec<f32> {
@@ -188,6 +191,31 @@ mod tests {
                 for rows in [2, 3, 4, 5, 8, 17, 64, 130] {
                     assert_eq!(run(&Device::cpu(), rows), alone, "{rows} rows of {inputs} x {outputs}");
                     assert_eq!(run(&Device::cpu_single_thread(), rows), alone);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn packed_products_agree_with_the_definition_and_have_the_same_bits_in_every_batch() {
+        for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+            for (inputs, outputs) in [(1, 1), (33, 31), (64, 16), (257, 130), (700, 96)] {
+                let (x, w) = (uniform("x", 70 * inputs), uniform("w", inputs * outputs));
+                let shape = |rows| Shape { rows, inputs, outputs, layout };
+                let packed = Packed::new(Threads::Pool, shape(0), &w);
+                let run = |threads, rows: usize, accumulate| {
+                    let mut y = vec![if accumulate { 0.5 } else { f32::NAN }; rows * outputs];
+                    packed.forward(threads, &x[..rows * inputs], &mut y, accumulate, &mut Vec::new());
+                    y
+                };
+                let needed = exact(shape(70), &x, &w);
+                assert_close(&run(Threads::Pool, 70, false), &needed, 3e-5);
+                let added = run(Threads::One, 70, true);
+                assert_close(&added, &needed.iter().map(|y| y + 0.5).collect::<Vec<_>>(), 3e-5);
+                for rows in [0, 1, 2, 3, 5, 6, 7, 12, 13, 33] {
+                    for threads in [Threads::One, Threads::Pool] {
+                        assert_eq!(run(threads, rows, true), added[..rows * outputs], "{rows} rows");
+                    }
                 }
             }
         }

@@ -22,7 +22,7 @@ pub(super) fn forward(
         // SAFETY: each task has rows of its own.
         let (y, scale) = unsafe { (y.slice(first * width, count * width), scale.slice(first, count)) };
         let x = &x[first * width..(first + count) * width];
-        vectorized(|| {
+        vectorized!({
             for ((y, x), scale) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(scale) {
                 let r = 1.0 / (sum(x, |v| v * v) / width as f32 + epsilon).sqrt();
                 *scale = r;
@@ -56,7 +56,7 @@ pub(super) fn backward(
         let range = first * width..(first + count) * width;
         let rows = x[range.clone()].chunks_exact(width).zip(dy[range].chunks_exact(width));
         let weight = &weight[..width];
-        vectorized(|| {
+        vectorized!({
             for (((x, dy), &r), dx) in rows.zip(&scale[first..first + count]).zip(dx.chunks_exact_mut(width))
             {
                 let mut dot = 0.0;

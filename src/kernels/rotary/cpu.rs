@@ -25,7 +25,7 @@ pub(super) fn rotate(
         let (first, count) = (block * BLOCK, BLOCK.min(rows - block * BLOCK));
         // SAFETY: each task has rows of its own.
         let x = unsafe { x.slice(first * stride, count * stride) };
-        vectorized(|| {
+        vectorized!({
             for (row, &position) in x.chunks_exact_mut(stride).zip(&positions[first..first + count]) {
                 let place = position as usize * half;
                 let (cos, sin) = (&cos[place..place + half], &sin[place..place + half]);

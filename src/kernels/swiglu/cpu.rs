@@ -14,7 +14,7 @@ pub(super) fn forward(threads: Threads, hidden: usize, gate_up: &[f32], a: &mut 
         // SAFETY: each task has rows of its own.
         let a = unsafe { a.slice(first * hidden, count * hidden) };
         let gate_up = &gate_up[2 * first * hidden..2 * (first + count) * hidden];
-        vectorized(|| {
+        vectorized!({
             for (a, row) in a.chunks_exact_mut(hidden).zip(gate_up.chunks_exact(2 * hidden)) {
                 let (gate, up) = row.split_at(hidden);
                 for ((a, &g), &u) in a.iter_mut().zip(gate).zip(up) {
@@ -34,7 +34,7 @@ pub(super) fn backward(threads: Threads, hidden: usize, gate_up: &[f32], da: &[f
         let d = unsafe { d.slice(2 * first * hidden, 2 * count * hidden) };
         let gate_up = &gate_up[2 * first * hidden..2 * (first + count) * hidden];
         let da = &da[first * hidden..(first + count) * hidden];
-        vectorized(|| {
+        vectorized!({
             let rows = d.chunks_exact_mut(2 * hidden).zip(gate_up.chunks_exact(2 * hidden));
             for ((d, row), da) in rows.zip(da.chunks_exact(hidden)) {
                 let (gate, up) = row.split_at(hidden);

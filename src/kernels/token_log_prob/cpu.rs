@@ -3,9 +3,9 @@
 use super::OutputLayer;
 use crate::kernels::Threads;
 use crate::kernels::product::{Matrix, WeightLayout, gemm};
-use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum, sum2, vectorized};
+use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
 
-/// Logits held at once: 4 MiB.
+/// Logits held at once where they are not kept: 4 MiB.
 const HELD: usize = 1 << 20;
 /// Tokens of one task within a block.
 const ROWS: usize = 16;
@@ -38,38 +38,44 @@ pub(super) fn forward(
     log_prob: &mut [f32],
     entropy: &mut [f32],
     log_sum: &mut [f32],
+    kept: Option<&mut [f32]>,
 ) {
     let OutputLayer { width, vocabulary, .. } = layer;
-    let block = block(vocabulary);
-    let mut z = vec![0.0; block.min(targets.len()) * vocabulary];
+    let mut held;
+    let (block, z) = match kept {
+        Some(kept) => (targets.len().max(1), kept),
+        None => {
+            let block = block(vocabulary);
+            held = vec![0.0; block.min(targets.len()) * vocabulary];
+            (block, held.as_mut_slice())
+        }
+    };
     let inverse = 1.0 / layer.temperature;
     let results = [log_prob, entropy, log_sum].map(SharedMut::new);
     for start in (0..targets.len()).step_by(block) {
         let count = block.min(targets.len() - start);
         let z = &mut z[..count * vocabulary];
         logits(threads, layer, &hidden[start * width..(start + count) * width], weight, z);
-        let z = SharedMut::new(z);
+        let z: &[f32] = z;
         for_each_task(threads, count.div_ceil(ROWS), |task| {
             let rows = task * ROWS..count.min((task + 1) * ROWS);
             // SAFETY: each task has rows of its own.
             let [log_prob, entropy, log_sum] =
                 results.map(|result| unsafe { result.slice(start + rows.start, rows.len()) });
-            // SAFETY: as above.
-            let z = unsafe { z.slice(rows.start * vocabulary, rows.len() * vocabulary) };
+            let z = &z[rows.start * vocabulary..rows.end * vocabulary];
             let targets = &targets[start + rows.start..start + rows.end];
-            vectorized(|| {
-                for (i, z) in z.chunks_exact_mut(vocabulary).enumerate() {
+            vectorized!({
+                for (i, z) in z.chunks_exact(vocabulary).enumerate() {
                     let top = max(z) * inverse;
-                    let target = z[targets[i] as usize] * inverse;
-                    for z in z.iter_mut() {
-                        *z = *z * inverse - top;
-                    }
-                    let total = sum(z, exp);
                     // Σ π (z − top): small terms are added to small terms
-                    let mean = sum2(z, z, |z, _| z * exp(z)) / total;
+                    let (total, weighted) = sum_both(z, |z| {
+                        let z = z * inverse - top;
+                        let p = exp(z);
+                        (p, z * p)
+                    });
                     log_sum[i] = top + total.ln();
-                    log_prob[i] = target - log_sum[i];
-                    entropy[i] = total.ln() - mean;
+                    log_prob[i] = z[targets[i] as usize] * inverse - log_sum[i];
+                    entropy[i] = total.ln() - weighted / total;
                 }
             });
         });
@@ -86,22 +92,33 @@ pub(super) fn backward(
     (d_log_prob, d_entropy): (&[f32], &[f32]),
     d_hidden: &mut [f32],
     d_weight: &mut [f32],
+    kept: Option<&mut [f32]>,
 ) {
     let OutputLayer { width, vocabulary, layout, .. } = layer;
-    let block = block(vocabulary);
-    let mut z = vec![0.0; block.min(targets.len()) * vocabulary];
+    let made = kept.is_some();
+    let mut held;
+    let (block, z) = match kept {
+        Some(kept) => (targets.len().max(1), kept),
+        None => {
+            let block = block(vocabulary);
+            held = vec![0.0; block.min(targets.len()) * vocabulary];
+            (block, held.as_mut_slice())
+        }
+    };
     let inverse = 1.0 / layer.temperature;
     for start in (0..targets.len()).step_by(block) {
         let count = block.min(targets.len() - start);
         let hidden = &hidden[start * width..(start + count) * width];
         let z = &mut z[..count * vocabulary];
-        logits(threads, layer, hidden, weight, z);
+        if !made {
+            logits(threads, layer, hidden, weight, z);
+        }
         let shared = SharedMut::new(z);
         for_each_task(threads, count.div_ceil(ROWS), |task| {
             let rows = task * ROWS..count.min((task + 1) * ROWS);
             // SAFETY: each task has rows of its own.
             let z = unsafe { shared.slice(rows.start * vocabulary, rows.len() * vocabulary) };
-            vectorized(|| {
+            vectorized!({
                 for (z, i) in z.chunks_exact_mut(vocabulary).zip(start + rows.start..) {
                     let (a, b) = (d_log_prob[i], d_entropy[i]);
                     let (kept, entropy) = (log_sum[i], entropy[i]);

@@ -1,5 +1,6 @@
-//! The output layer, softmax, log-probability and entropy of tokens in one op, which never holds the
-//! logits of more than a block of tokens.
+//! The output layer, softmax, log-probability and entropy of tokens in one op, which holds the logits of no more
+//! than a block of tokens. Where those of all tokens are few ([`OutputLayer::keeps`]), the forward pass can keep them
+//! for the backward pass, which otherwise computes them again.
 //!
 //! With z = h W / temperature: log π(y) = z_y − ln Σ e^z and H = ln Σ e^z − Σ π z. Backward, with the
 //! gradients a of log π and b of H: dz_j = a (1[j = y] − π_j) − b π_j (z_j − ln Σ e^z + H).
@@ -22,7 +23,15 @@ pub struct OutputLayer {
     pub temperature: f32,
 }
 
+/// Logits kept for the backward pass at most: 64 MiB.
+const KEPT: usize = 1 << 24;
+
 impl OutputLayer {
+    /// Whether the logits of n tokens are few enough to be kept.
+    pub fn keeps(&self, n: usize) -> bool {
+        n * self.vocabulary <= KEPT
+    }
+
     fn check(&self, op: &'static str, n: usize, hidden: usize, weight: usize) -> Result<(), KernelError> {
         for (buffer, got, needed) in
             [("hidden", hidden, n * self.width), ("weight", weight, self.width * self.vocabulary)]
@@ -43,7 +52,8 @@ impl OutputLayer {
 }
 
 /// `log_prob` and `entropy` `[n]` of the targets `[n]` from hidden states `[n, width]`; `log_sum` `[n]`,
-/// which is ln Σ e^z, is kept for the backward pass.
+/// which is ln Σ e^z, is kept for the backward pass, and so are the logits `[n, vocabulary]`, not yet divided by the
+/// temperature, if there is room for them.
 ///
 /// # Errors
 /// If a buffer has another length or a target is not in the vocabulary.
@@ -56,6 +66,7 @@ pub fn forward(
     log_prob: ViewMut<'_>,
     entropy: ViewMut<'_>,
     log_sum: ViewMut<'_>,
+    logits: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "token_log_prob";
     let n = targets.len();
@@ -63,17 +74,20 @@ pub fn forward(
     log_prob.expect(OP, "log_prob", n)?;
     entropy.expect(OP, "entropy", n)?;
     log_sum.expect(OP, "log_sum", n)?;
+    logits.as_ref().map_or(Ok(()), |logits| logits.expect(OP, "logits", n * layer.vocabulary))?;
     dispatch!(device, OP, cpu(threads) => {
         let targets = targets.host(OP)?;
         layer.check_tokens(OP, targets)?;
         cpu::forward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
             log_prob.host(OP)?, entropy.host(OP)?, log_sum.host(OP)?,
+            logits.map(|logits| logits.host(OP)).transpose()?,
         )
     })
 }
 
-/// `d_hidden` (written) and `d_weight` (added to) from the gradients of both results.
+/// `d_hidden` (written) and `d_weight` (added to) from the gradients of both results. `logits` are those that the
+/// forward pass kept, if it did; their gradient takes their place.
 ///
 /// # Errors
 /// If a buffer has another length or a target is not in the vocabulary.
@@ -87,12 +101,14 @@ pub fn backward(
     gradients: (View<'_>, View<'_>),
     d_hidden: ViewMut<'_>,
     d_weight: ViewMut<'_>,
+    logits: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "token_log_prob, gradient";
     let n = targets.len();
     let ((entropy, log_sum), (d_log_prob, d_entropy)) = (kept, gradients);
     layer.check(OP, n, hidden.len(), weight.len())?;
     layer.check(OP, n, d_hidden.len(), d_weight.len())?;
+    logits.as_ref().map_or(Ok(()), |logits| logits.expect(OP, "logits", n * layer.vocabulary))?;
     for view in [entropy, log_sum, d_log_prob, d_entropy] {
         view.expect(OP, "a number per target", n)?;
     }
@@ -102,7 +118,7 @@ pub fn backward(
         cpu::backward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
             (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
-            d_hidden.host(OP)?, d_weight.host(OP)?,
+            d_hidden.host(OP)?, d_weight.host(OP)?, logits.map(|logits| logits.host(OP)).transpose()?,
         )
     })
 }
@@ -117,7 +133,7 @@ mod tests {
         let [log_prob, entropy, log_sum] = &mut results;
         let m = ViewMut::Host;
         let (h, w, t) = (View::Host(hidden), View::Host(weight), View::Host(targets));
-        forward(&Device::cpu(), layer, h, w, t, m(log_prob), m(entropy), m(log_sum)).unwrap();
+        forward(&Device::cpu(), layer, h, w, t, m(log_prob), m(entropy), m(log_sum), None).unwrap();
         results
     }
 
@@ -159,8 +175,22 @@ mod tests {
                     gradients,
                     dhv,
                     dwv,
+                    None,
                 )
                 .unwrap();
+                let mut logits = vec![f32::NAN; n * vocabulary];
+                let mut unused = [(); 3].map(|()| vec![0.0; n]);
+                let [p, q, r] = &mut unused;
+                let (h, w, t) = (v(&hidden), v(&weight), View::Host(&targets));
+                let (p, q, r) = (ViewMut::Host(p), ViewMut::Host(q), ViewMut::Host(r));
+                let kept_logits = Some(ViewMut::Host(&mut logits));
+                forward(&Device::cpu(), layer, h, w, t, p, q, r, kept_logits).unwrap();
+                let (mut dh2, mut dw2) = (vec![f32::NAN; hidden.len()], vec![0.0; weight.len()]);
+                let (dhv, dwv) = (ViewMut::Host(&mut dh2), ViewMut::Host(&mut dw2));
+                let kept_logits = Some(ViewMut::Host(&mut logits));
+                backward(&Device::cpu(), layer, h, w, t, kept, gradients, dhv, dwv, kept_logits).unwrap();
+                assert_close(&dh2, &dh, 1e-5);
+                assert_close(&dw2, &dw, 1e-5);
                 let loss = |hidden: &[f32], weight: &[f32]| {
                     let [log_prob, entropy, _] = run(layer, hidden, weight, &targets);
                     weighted(&log_prob, &a) + weighted(&entropy, &b)
@@ -178,7 +208,8 @@ mod tests {
         let [a, b, c] = &mut results;
         let (h, w) = (View::Host(&[0.0]), View::Host(&[0.0, 0.0]));
         let m = |x| ViewMut::Host(x);
-        let error = forward(&Device::cpu(), layer, h, w, View::Host(&[2]), m(a), m(b), m(c)).unwrap_err();
+        let error =
+            forward(&Device::cpu(), layer, h, w, View::Host(&[2]), m(a), m(b), m(c), None).unwrap_err();
         assert!(error.to_string().contains("token 2 is not in a vocabulary of 2"));
     }
 }

@@ -29,6 +29,7 @@ use search::Search;
 use shard::Shard;
 
 use crate::data::{Labels, Problem, Seed, Steps};
+use crate::kernels::Threads;
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::{CheckedLabeler, CheckedSplitter, Submission};
 use crate::rollouts::{self, Rollout, Sampling};
@@ -151,14 +152,15 @@ pub fn collect<A: Arch>(
     let shards = shards(open).into_par_iter().map(|searches| {
         let mut shard = Shard {
             searches,
-            decoder: decoder.another(),
+            decoder: decoder.another(Threads::One),
             tokenizer,
             verifier,
             max_response: sampling.max_new_tokens.get(),
             cost: CollectCost::default(),
             ended: Vec::new(),
         };
-        let stats = rollouts::run(&mut decoder.another(), tokenizer.end(), sampling, SLOTS, &mut shard)?;
+        let stats =
+            rollouts::run(&mut decoder.another(Threads::One), tokenizer.end(), sampling, SLOTS, &mut shard)?;
         shard.cost.completions = stats.rows;
         shard.cost.completion_tokens = stats.tokens;
         Ok((shard.searches, shard.cost))

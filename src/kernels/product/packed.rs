@@ -1,0 +1,242 @@
+//! Products of few rows with a weight that is used again and again, as decoding has them: the weight lies as the
+//! processor reads it, and its pass through memory is all the time that a product of one row takes.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{Shape, WeightLayout};
+use crate::kernels::Threads;
+use crate::kernels::vector::{SharedMut, for_each_task};
+
+/// Columns of a panel: one register of AVX-512, two of AVX2, four of NEON.
+const PANEL: usize = 16;
+/// Rows of a tile at most: with 16 registers those of AVX2 hold six rows of sums, with 32 those of AVX-512 twelve.
+const TILE: usize = 12;
+/// Inputs of a block: so much of a panel stays in the first cache while tile after tile is multiplied with it.
+const DEPTH: usize = 256;
+/// Panels of one task at least: fewer are not worth another thread's start.
+const TASK: usize = 4;
+
+/// A weight `[inputs, outputs]` in panels of [`PANEL`] columns, `[panels, inputs, PANEL]`, the last filled with zeros.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    panels: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Packed {
+    /// The weight `w` of a product of that shape, whose rows do not matter.
+    pub(crate) fn new(threads: Threads, shape: Shape, w: &[f32]) -> Self {
+        let Shape { inputs, outputs, layout, .. } = shape;
+        assert_eq!(w.len(), inputs * outputs, "a weight has as many numbers as its shape says");
+        let mut panels = vec![0.0; outputs.div_ceil(PANEL) * inputs * PANEL];
+        let shared = SharedMut::new(&mut panels);
+        for_each_task(threads, outputs.div_ceil(PANEL), |panel| {
+            // SAFETY: each task has a panel of its own.
+            let to = unsafe { shared.slice(panel * inputs * PANEL, inputs * PANEL) };
+            let columns = panel * PANEL..outputs.min((panel + 1) * PANEL);
+            match layout {
+                WeightLayout::InOut => {
+                    for (to, from) in to.chunks_exact_mut(PANEL).zip(w.chunks_exact(outputs)) {
+                        to[..columns.len()].copy_from_slice(&from[columns.clone()]);
+                    }
+                }
+                WeightLayout::OutIn => {
+                    for (column, from) in
+                        w[columns.start * inputs..columns.end * inputs].chunks_exact(inputs).enumerate()
+                    {
+                        for (to, &from) in to[column..].iter_mut().step_by(PANEL).zip(from) {
+                            *to = from;
+                        }
+                    }
+                }
+            }
+        });
+        Self { panels, inputs, outputs }
+    }
+
+    /// y = x W, or y += x W where `accumulate`, for x `[rows, inputs]` and y `[rows, outputs]`.
+    ///
+    /// Each number of y is summed in the order of the inputs, one multiplication and addition after another. So a row's
+    /// numbers depend on that row alone, to the last bit, whatever the number of rows, threads or vector lanes.
+    /// `scratch` is used for a copy of x.
+    pub(crate) fn forward(
+        &self,
+        threads: Threads,
+        x: &[f32],
+        y: &mut [f32],
+        accumulate: bool,
+        scratch: &mut Vec<f32>,
+    ) {
+        let rows = x.len() / self.inputs;
+        assert_eq!(x.len(), rows * self.inputs, "x has whole rows");
+        assert_eq!(y.len(), rows * self.outputs, "y has as many rows as x");
+        let tiles = Tiles { rows, inputs: self.inputs, most: Arch::new().dispatch(RowsOfTile) };
+        scratch.resize(x.len(), 0.0);
+        tiles.pack(x, scratch);
+        let (x, y): (&[f32], _) = (scratch, SharedMut::new(y));
+        let panels = self.outputs.div_ceil(PANEL);
+        let tasks = match threads {
+            Threads::One => 1,
+            Threads::Pool => rayon::current_num_threads().min(panels / TASK).max(1),
+        };
+        for_each_task(threads, tasks, |task| {
+            let panels = task * panels / tasks..(task + 1) * panels / tasks;
+            Arch::new().dispatch(Part { packed: self, panels, tiles, x, y, accumulate });
+        });
+    }
+}
+
+/// How the rows of x are cut.
+#[derive(Clone, Copy)]
+struct Tiles {
+    rows: usize,
+    inputs: usize,
+    most: usize,
+}
+
+impl Tiles {
+    /// Of sizes that differ by one at most: a tile of few rows leaves multipliers idle.
+    fn iter(self) -> impl Iterator<Item = Range<usize>> {
+        let count = self.rows.div_ceil(self.most);
+        (0..count).map(move |tile| tile * self.rows / count..(tile + 1) * self.rows / count)
+    }
+
+    /// Each tile's numbers in the order in which they are used: all rows of one input next to each other.
+    fn pack(self, x: &[f32], to: &mut [f32]) {
+        for rows in self.iter() {
+            let (count, range) = (rows.len(), rows.start * self.inputs..rows.end * self.inputs);
+            let to = &mut to[range.clone()];
+            for (place, from) in x[range].chunks_exact(self.inputs).enumerate() {
+                for (to, &from) in to[place..].iter_mut().step_by(count).zip(from) {
+                    *to = from;
+                }
+            }
+        }
+    }
+}
+
+/// How many rows of a panel's sums the registers hold.
+struct RowsOfTile;
+
+impl WithSimd for RowsOfTile {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        match S::F32_LANES {
+            16 => TILE,
+            4 | 8 => TILE / 2,
+            _ => 1,
+        }
+    }
+}
+
+/// One task: the columns of some panels, for all rows.
+struct Part<'a> {
+    packed: &'a Packed,
+    panels: Range<usize>,
+    tiles: Tiles,
+    x: &'a [f32],
+    y: SharedMut<'a, f32>,
+    accumulate: bool,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1>(simd),
+            8 => self.run::<S, 2>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => self.run::<S, PANEL>(simd),
+        }
+    }
+}
+
+impl Part<'_> {
+    /// With `V` registers to a panel.
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
+        let Self { packed: &Packed { ref panels, inputs, outputs }, tiles, x, y, .. } = self;
+        for start in (0..inputs).step_by(DEPTH) {
+            let depth = DEPTH.min(inputs - start);
+            let add = self.accumulate || start > 0;
+            for panel in self.panels.clone() {
+                let weights = &panels[(panel * inputs + start) * PANEL..][..depth * PANEL];
+                for rows in tiles.iter() {
+                    let x = &x[rows.start * inputs + start * rows.len()..][..depth * rows.len()];
+                    let place = Place { y, row: rows.start, outputs, column: panel * PANEL, add };
+                    match rows.len() {
+                        1 => place.tile::<S, 1, V>(simd, x, weights),
+                        2 => place.tile::<S, 2, V>(simd, x, weights),
+                        3 => place.tile::<S, 3, V>(simd, x, weights),
+                        4 => place.tile::<S, 4, V>(simd, x, weights),
+                        5 => place.tile::<S, 5, V>(simd, x, weights),
+                        6 => place.tile::<S, 6, V>(simd, x, weights),
+                        7 => place.tile::<S, 7, V>(simd, x, weights),
+                        8 => place.tile::<S, 8, V>(simd, x, weights),
+                        9 => place.tile::<S, 9, V>(simd, x, weights),
+                        10 => place.tile::<S, 10, V>(simd, x, weights),
+                        11 => place.tile::<S, 11, V>(simd, x, weights),
+                        _ => place.tile::<S, TILE, V>(simd, x, weights),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a tile's results go: rows from `row`, columns from `column`.
+struct Place<'a> {
+    y: SharedMut<'a, f32>,
+    row: usize,
+    outputs: usize,
+    column: usize,
+    add: bool,
+}
+
+impl Place<'_> {
+    /// The product of x `[depth, R]` with weights `[depth, PANEL]`.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(self, simd: S, x: &[f32], weights: &[f32]) {
+        let Self { y, row, outputs, column, add } = self;
+        let width = PANEL.min(outputs - column);
+        // SAFETY: the task alone has these columns, and takes one tile after another.
+        let of_row = |r: usize| unsafe { y.slice((row + r) * outputs + column, width) };
+        let mut sums = [[0.0; PANEL]; R];
+        if add {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // A copy of a length that the compiler knows is two instructions, and any other a call.
+                match of_row(r).as_array() {
+                    Some(whole) => *sums = *whole,
+                    None => sums[..width].copy_from_slice(of_row(r)),
+                }
+            }
+        }
+        let mut lanes = [[simd.splat_f32s(0.0); V]; R];
+        for (lanes, sums) in lanes.iter_mut().zip(&sums) {
+            lanes.copy_from_slice(S::as_simd_f32s(sums).0);
+        }
+        let (weights, _) = S::as_simd_f32s(weights);
+        for (x, w) in x.as_chunks::<R>().0.iter().zip(weights.as_chunks::<V>().0) {
+            for (lanes, &x) in lanes.iter_mut().zip(x) {
+                let x = simd.splat_f32s(x);
+                for (lane, &w) in lanes.iter_mut().zip(w) {
+                    *lane = simd.mul_add_e_f32s(x, w, *lane);
+                }
+            }
+        }
+        for (r, (lanes, sums)) in lanes.iter().zip(&mut sums).enumerate() {
+            S::as_mut_simd_f32s(sums).0.copy_from_slice(lanes);
+            match of_row(r).as_mut_array() {
+                Some(whole) => *whole = *sums,
+                None => of_row(r).copy_from_slice(&sums[..width]),
+            }
+        }
+    }
+}
