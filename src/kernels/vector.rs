@@ -48,9 +48,8 @@ pub(crate) fn for_each_task(threads: Threads, tasks: usize, f: impl Fn(usize) + 
 #[derive(Clone, Copy)]
 pub(crate) struct SharedMut<'a, T>(*mut T, usize, PhantomData<&'a mut [T]>);
 
-// SAFETY: the buffer is borrowed for 'a, and nothing here reads or writes it. What `slice` and `at` hand out
-// is used in unsafe code alone, where each task promises to keep to a part that no other touches; for
-// T: Send, such parts may be used on other threads.
+// SAFETY: the buffer is borrowed for 'a, and nothing here reads or writes it. What `slice` hands out is used where
+// each task promises to keep to a part that no other touches; for T: Send, such parts may be used on other threads.
 unsafe impl<T: Send> Send for SharedMut<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
@@ -68,14 +67,6 @@ impl<'a, T> SharedMut<'a, T> {
         assert!(start + len <= self.1, "a task's part must lie within the buffer");
         // SAFETY: within the buffer by the assertion; not aliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
-    }
-
-    /// The address of element `start`, for code that reads and writes by stride. What it may do with it is as
-    /// for [`SharedMut::slice`]: within the buffer, and no element that another task touches.
-    pub(crate) fn at(&self, start: usize) -> *mut T {
-        assert!(start <= self.1, "a task's part must lie within the buffer");
-        // SAFETY: within the buffer, or one past its end, by the assertion.
-        unsafe { self.0.add(start) }
     }
 }
 

@@ -35,7 +35,7 @@ impl<P> Matrix<P> {
 ///
 /// # Safety
 /// Every element of the three matrices, by its strides, lies within live memory; c is not aliased.
-pub(crate) unsafe fn gemm_at(
+unsafe fn gemm_at(
     threads: Threads,
     (m, n, k): (usize, usize, usize),
     c: Matrix<*mut f32>,

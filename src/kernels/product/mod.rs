@@ -5,11 +5,13 @@
 
 mod cpu;
 mod packed;
+mod tile;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
-pub(crate) use cpu::{Matrix, gemm, gemm_at};
+pub(crate) use cpu::{Matrix, gemm};
 pub(crate) use packed::Packed;
+pub(crate) use tile::{Left, PANEL, ROWS, Right, Tiled, multiply, tiled, with_rows};
 
 /// How a weight lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

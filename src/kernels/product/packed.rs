@@ -3,16 +3,13 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 
+use super::tile::{Left, PANEL, Right, Tiled, multiply, tiled, with_rows};
 use super::{Shape, WeightLayout};
 use crate::kernels::Threads;
 use crate::kernels::vector::{SharedMut, for_each_task};
 
-/// Columns of a panel: one register of AVX-512, two of AVX2, four of NEON.
-const PANEL: usize = 16;
-/// Rows of a tile at most: with 16 registers those of AVX2 hold six rows of sums, with 32 those of AVX-512 twelve.
-const TILE: usize = 12;
 /// Inputs of a block: so much of a panel stays in the first cache while tile after tile is multiplied with it.
 const DEPTH: usize = 256;
 /// Panels of one task at least: fewer are not worth another thread's start.
@@ -73,7 +70,7 @@ impl Packed {
         let rows = x.len() / self.inputs;
         assert_eq!(x.len(), rows * self.inputs, "x has whole rows");
         assert_eq!(y.len(), rows * self.outputs, "y has as many rows as x");
-        let tiles = Tiles { rows, inputs: self.inputs, most: Arch::new().dispatch(RowsOfTile) };
+        let tiles = Tiles { rows, inputs: self.inputs, most: tiled(RowsOfTile) };
         scratch.resize(x.len(), 0.0);
         tiles.pack(x, scratch);
         let (x, y): (&[f32], _) = (scratch, SharedMut::new(y));
@@ -84,7 +81,7 @@ impl Packed {
         };
         for_each_task(threads, tasks, |task| {
             let panels = task * panels / tasks..(task + 1) * panels / tasks;
-            Arch::new().dispatch(Part { packed: self, panels, tiles, x, y, accumulate });
+            tiled(Part { packed: self, panels, tiles, x, y, accumulate });
         });
     }
 }
@@ -121,16 +118,12 @@ impl Tiles {
 /// How many rows of a panel's sums the registers hold.
 struct RowsOfTile;
 
-impl WithSimd for RowsOfTile {
+impl Tiled for RowsOfTile {
     type Output = usize;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        match S::F32_LANES {
-            16 => TILE,
-            4 | 8 => TILE / 2,
-            _ => 1,
-        }
+    fn run<S: Simd, const V: usize>(self, _: S, most: usize) -> usize {
+        most
     }
 }
 
@@ -144,24 +137,11 @@ struct Part<'a> {
     accumulate: bool,
 }
 
-impl WithSimd for Part<'_> {
+impl Tiled for Part<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1>(simd),
-            8 => self.run::<S, 2>(simd),
-            4 => self.run::<S, 4>(simd),
-            _ => self.run::<S, PANEL>(simd),
-        }
-    }
-}
-
-impl Part<'_> {
-    /// With `V` registers to a panel.
-    #[inline(always)]
-    fn run<S: Simd, const V: usize>(self, simd: S) {
+    fn run<S: Simd, const V: usize>(self, simd: S, _: usize) {
         let Self { packed: &Packed { ref panels, inputs, outputs }, tiles, x, y, .. } = self;
         for start in (0..inputs).step_by(DEPTH) {
             let depth = DEPTH.min(inputs - start);
@@ -171,20 +151,7 @@ impl Part<'_> {
                 for rows in tiles.iter() {
                     let x = &x[rows.start * inputs + start * rows.len()..][..depth * rows.len()];
                     let place = Place { y, row: rows.start, outputs, column: panel * PANEL, add };
-                    match rows.len() {
-                        1 => place.tile::<S, 1, V>(simd, x, weights),
-                        2 => place.tile::<S, 2, V>(simd, x, weights),
-                        3 => place.tile::<S, 3, V>(simd, x, weights),
-                        4 => place.tile::<S, 4, V>(simd, x, weights),
-                        5 => place.tile::<S, 5, V>(simd, x, weights),
-                        6 => place.tile::<S, 6, V>(simd, x, weights),
-                        7 => place.tile::<S, 7, V>(simd, x, weights),
-                        8 => place.tile::<S, 8, V>(simd, x, weights),
-                        9 => place.tile::<S, 9, V>(simd, x, weights),
-                        10 => place.tile::<S, 10, V>(simd, x, weights),
-                        11 => place.tile::<S, 11, V>(simd, x, weights),
-                        _ => place.tile::<S, TILE, V>(simd, x, weights),
-                    }
+                    with_rows!(rows.len(), R => place.tile::<S, R, V>(simd, x, weights));
                 }
             }
         }
@@ -218,21 +185,12 @@ impl Place<'_> {
                 }
             }
         }
-        let mut lanes = [[simd.splat_f32s(0.0); V]; R];
-        for (lanes, sums) in lanes.iter_mut().zip(&sums) {
-            lanes.copy_from_slice(S::as_simd_f32s(sums).0);
-        }
-        let (weights, _) = S::as_simd_f32s(weights);
-        for (x, w) in x.as_chunks::<R>().0.iter().zip(weights.as_chunks::<V>().0) {
-            for (lanes, &x) in lanes.iter_mut().zip(x) {
-                let x = simd.splat_f32s(x);
-                for (lane, &w) in lanes.iter_mut().zip(w) {
-                    *lane = simd.mul_add_e_f32s(x, w, *lane);
-                }
-            }
-        }
-        for (r, (lanes, sums)) in lanes.iter().zip(&mut sums).enumerate() {
-            S::as_mut_simd_f32s(sums).0.copy_from_slice(lanes);
+        let (a, b) =
+            (Left { data: x.as_ptr(), row: 1, input: R }, Right { data: weights.as_ptr(), input: PANEL });
+        assert!(x.len() == x.len() / R * R && weights.len() == x.len() / R * PANEL, "as many inputs of both");
+        // SAFETY: x has R numbers for each input, and the weights PANEL, by the assertion.
+        unsafe { multiply::<S, R, V>(simd, x.len() / R, a, b, &mut sums) };
+        for (r, sums) in sums.iter().enumerate() {
             match of_row(r).as_mut_array() {
                 Some(whole) => *whole = *sums,
                 None => of_row(r).copy_from_slice(&sums[..width]),
