@@ -72,7 +72,7 @@ class Transformers:
 
 
 class Trl:
-    """What TRL's PPOTrainer does for its responses and their log-probabilities: `batch_generation`, then log-softmax."""
+    """TRL's PPOTrainer, as it takes responses and their log-probabilities: `batch_generation`, then log-softmax."""
 
     def __init__(self, folder: Path) -> None:
         from transformers import GenerationConfig

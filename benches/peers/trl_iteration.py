@@ -1,7 +1,7 @@
-"""Whole iterations of TRL's PPOTrainer: as many responses, passes and updates as `benches/side_by_side/iteration.rs`.
+"""Whole iterations of TRL's PPOTrainer: responses, passes and updates as in `benches/side_by_side/iteration.rs`.
 
-The trainer has no call for one iteration. Its data loader is therefore replaced by one that gives a batch when the driver
-asks for a round, and a round ends when the trainer comes back for the next batch.
+The trainer has no call for one iteration. Its data loader is therefore replaced by one that gives a batch when the
+driver asks for a round, and a round ends when the trainer comes back for the next batch.
 """
 
 import json
