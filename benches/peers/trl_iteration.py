@@ -79,7 +79,7 @@ class Iterations:
         self.scratch = tempfile.TemporaryDirectory()
         config = PPOConfig(
             output_dir=self.scratch.name,
-            # With 4 micro-batches of 8 instead, gradients would be summed over them and applied once.
+            # A minibatch is a quarter of the batch, and each is an update: nothing is accumulated.
             per_device_train_batch_size=ROWS,
             gradient_accumulation_steps=1,
             num_mini_batches=MINIBATCHES,
