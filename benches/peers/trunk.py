@@ -30,6 +30,8 @@ WORKS = ["step", "decode", "decode-1", "iteration"]
 SHAPES = ["128", "256", "576"]
 # Losses and gradient norms may differ by this much of pspo's: sums are taken in another order.
 TOLERANCE = 1e-3
+# A share of a core's time: beyond it other processes are named as a disturbance.
+DISTURBED = 0.1
 
 
 class Peer(NamedTuple):
@@ -114,8 +116,8 @@ def measure(work: str, shape: str, options: argparse.Namespace) -> Measured:
                 for name in order[turn:] + order[:turn]:
                     try:
                         told[name].append(workers[name].round())
-                        seconds = told[name][-1]["seconds"]
-                        say(f"{work} {shape}, {f'round {number}' if number else 'first'}: {name}: {seconds:.3f} s")
+                        which = f"round {number}" if number else "first round"
+                        say(f"{work} {shape}, {which}: {name}: {told[name][-1]['seconds']:.3f} s")
                     except RuntimeError as error:
                         give_up(name, error)
             peak = {name: worker.peak_bytes() for name, worker in workers.items()}
@@ -184,6 +186,15 @@ def figures(name: str, measured: Measured) -> dict[str, Any]:
     return rows
 
 
+def disturbance(measured: Measured) -> float:
+    """The largest share of a core's time that the rest of the host took in a counted round of a quarter of a second.
+
+    The host counts in hundredths of a second, so that a shorter round says nothing.
+    """
+    told = [one for name in measured.told for one in measured.told[name][1:] if one["seconds"] >= 0.25]
+    return max((one["other_cpu_seconds"] / one["seconds"] for one in told), default=0.0)
+
+
 def table(measured: Measured) -> list[dict[str, Any]]:
     amount, floor = measured.amount, measured.told["floor"][1:]
     todo = f"{amount['tokens']:,} tokens, {amount['flop'] / 1e9:,.1f} GFLOP"
@@ -202,6 +213,8 @@ def table(measured: Measured) -> list[dict[str, Any]]:
         cells += [spread(row["bandwidth_percent"], 1)] if bandwidth else []
         cells += [f"{row['peak_bytes'] / 1e6:,.0f}", row["agreement"]]
         print("| " + " | ".join(cells) + " |")
+    if (most := disturbance(measured)) > DISTURBED:
+        print(f"\nDisturbed: in a round other processes took {100 * most:.0f} % of a core's time.")
     print(flush=True)
     return rows
 

@@ -28,6 +28,13 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
+def busy_seconds() -> float:
+    """Processor time of the whole host so far, of all processes."""
+    user, nice, system, _, _, irq, softirq, steal = Path("/proc/stat").read_text().split()[1:9]
+    ticks = sum(map(int, (user, nice, system, irq, softirq, steal)))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Worker:
     """A process that is ready for its first round. `ready` is what it said when it was."""
 
@@ -55,13 +62,16 @@ class Worker:
         return json.loads(line)
 
     def round(self) -> dict[str, Any]:
+        """What it says of doing the work once, and `other_cpu_seconds` that the rest of the host took meanwhile."""
         assert self.process.stdin
+        before = busy_seconds()
         try:
             self.process.stdin.write("once\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # `read` says why
-        return self.read()
+        told = self.read()
+        return {**told, "other_cpu_seconds": busy_seconds() - before - told["cpu_seconds"]}
 
     def peak_bytes(self) -> int:
         """The most memory that was resident since the process started."""
