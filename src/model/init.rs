@@ -4,6 +4,9 @@ use rand::RngExt;
 
 use crate::data::{Layout, Parameters, Seed};
 
+/// Standard deviation of the numbers of an embedding.
+pub(super) const EMBEDDING_DEVIATION: f32 = 0.3;
+
 /// Random parameters: norms 1, biases 0, the embedding N(0, 0.3²), matrices N(0, 1 / inputs); those that
 /// write to the residual stream are divided by √(2 · layers) (Radford et al., 2019).
 pub fn random(layout: Layout, layers: usize, seed: Seed) -> Parameters {
@@ -21,7 +24,7 @@ pub fn random(layout: Layout, layers: usize, seed: Seed) -> Parameters {
                 continue;
             }
             [_] => continue,
-            _ if name == "trunk.embedding" => 0.3,
+            _ if name == "trunk.embedding" => EMBEDDING_DEVIATION,
             [inputs, ..] if name.ends_with("attention_out") || name.ends_with("down") => {
                 1.0 / ((*inputs as f32) * 2.0 * layers as f32).sqrt()
             }

@@ -47,12 +47,18 @@ pub struct LogProbValues {
 }
 
 impl<A: Arch> Policy<A> {
-    /// A policy with random parameters.
+    /// A policy with random parameters, those of [`init::random`]. An embedding that is the output layer as well is
+    /// N(0, 1 / width), as matrices are: else logits would be as large as √width makes them.
     ///
     /// # Errors
     /// If the device has no room.
     pub fn random(device: &Device, seed: Seed) -> Result<Self, ModelError> {
-        Self::new(device, &init::random(A::DIMS.policy_layout(), A::DIMS.layers, seed))
+        let mut parameters = init::random(A::DIMS.policy_layout(), A::DIMS.layers, seed);
+        if A::DIMS.tied {
+            let scale = 1.0 / (init::EMBEDDING_DEVIATION * (A::DIMS.width as f32).sqrt());
+            parameters.tensor_mut("trunk.embedding")?.iter_mut().for_each(|value| *value *= scale);
+        }
+        Self::new(device, &parameters)
     }
 
     /// A policy with these parameters.
