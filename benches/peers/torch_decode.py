@@ -19,11 +19,16 @@ class Prompts:
         self.new_tokens: int = read["new_tokens"]
 
 
-def gap(logits: Tensor, tokens: Tensor, log_probs: Tensor) -> float:
-    """The largest difference between the log-probabilities that sampling gave and those of a pass over whole rows."""
-    count = log_probs.shape[1]
-    whole = logits[:, -count - 1 : -1].log_softmax(-1)
-    return (whole.gather(-1, tokens[:, -count:, None]).squeeze(-1) - log_probs).abs().max().item()
+# Rows whose distributions are compared: those of all rows would not fit at a large vocabulary.
+CHECKED = 2
+
+
+def gap(logits: Tensor, said: Tensor) -> float:
+    """The largest difference between log-probabilities as sampling had them and those of a pass over whole rows.
+
+    Of all tokens, not of the sampled ones alone: where a policy is sure of one, that one's are 0 either way.
+    """
+    return (logits[:, -said.shape[1] - 1 : -1].log_softmax(-1) - said).abs().max().item()
 
 
 class ByHand:
@@ -33,7 +38,8 @@ class ByHand:
         self.model, self.prompts = by_hand(folder).eval(), Prompts(folder)
 
     @torch.inference_mode()
-    def sample(self) -> tuple[Tensor, Tensor]:
+    def sample(self, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Rows and the log-probabilities of their new tokens; into `kept` go those of all tokens, of a few rows."""
         rows, length = self.prompts.tokens.shape
         cache = Cache(self.model.dims, rows, length + self.prompts.new_tokens)
         step, tokens, said = self.prompts.tokens, [self.prompts.tokens], []
@@ -42,12 +48,15 @@ class ByHand:
             step = torch.multinomial(log_probs.exp(), 1)
             tokens.append(step)
             said.append(log_probs.gather(-1, step))
+            if kept is not None:
+                kept.append(log_probs[:CHECKED])
         return torch.cat(tokens, 1), torch.cat(said, 1)
 
     def check(self) -> dict[str, Any]:
-        tokens, log_probs = self.sample()
+        kept: list[Tensor] = []
+        tokens, _ = self.sample(kept)
         with torch.inference_mode():
-            return {"gap": gap(self.model.logits(self.model(tokens[:2])), tokens[:2], log_probs[:2])}
+            return {"gap": gap(self.model.logits(self.model(tokens[:CHECKED])), torch.stack(kept, 1))}
 
     def __call__(self) -> dict[str, Any]:
         _, log_probs = self.sample()
@@ -87,22 +96,22 @@ class Trl:
         # No token that the model knows, so that none is taken for padding.
         self.pad = self.model.config.vocab_size
 
-    @torch.no_grad()
-    def sample(self) -> tuple[Tensor, Tensor]:
-        from trl.experimental.ppo.ppo_trainer import batch_generation, selective_log_softmax
+    def generate(self) -> tuple[Tensor, Tensor]:
+        from trl.experimental.ppo.ppo_trainer import batch_generation
 
-        queries = self.prompts.tokens
-        tokens, logits = batch_generation(self.model, queries, self.batch, self.pad, self.options)
-        return tokens, selective_log_softmax(logits, tokens[:, queries.shape[1] :])
+        return batch_generation(self.model, self.prompts.tokens, self.batch, self.pad, self.options)
 
     def check(self) -> dict[str, Any]:
-        tokens, log_probs = self.sample()
+        tokens, logits = self.generate()
         with torch.inference_mode():
-            return {"gap": gap(self.model(tokens[:2]).logits, tokens[:2], log_probs[:2])}
+            return {"gap": gap(self.model(tokens[:CHECKED]).logits, logits[:CHECKED].log_softmax(-1))}
 
+    @torch.no_grad()
     def __call__(self) -> dict[str, Any]:
-        _, log_probs = self.sample()
-        return {"tokens": log_probs.numel()}
+        from trl.experimental.ppo.ppo_trainer import selective_log_softmax
+
+        tokens, logits = self.generate()
+        return {"tokens": selective_log_softmax(logits, tokens[:, self.prompts.tokens.shape[1] :]).numel()}
 
 
 DECODERS = {"torch": ByHand, "transformers": Transformers, "trl": Trl}
