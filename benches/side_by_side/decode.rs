@@ -19,7 +19,8 @@ pub(crate) struct Decode<A: Arch> {
     sampler: Sampler,
 }
 
-/// What is the same for every policy: prompts, and a tokenizer whose end no prompt has.
+/// What is the same for every policy: prompts, and a tokenizer of bytes and an end, which a random policy draws now and
+/// then: a response in twenty is shorter.
 pub(crate) struct Sampler {
     pub(crate) prompts: Vec<Vec<u32>>,
     tokenizer: Tokenizer,

@@ -5,14 +5,17 @@ use crate::kernels::Threads;
 use crate::kernels::product::{Matrix, WeightLayout, gemm};
 use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
 
-/// Logits held at once where they are not kept: 4 MiB.
+/// Logits held at once where they are not kept: 4 MiB, or those of [`FEWEST`] tokens.
 const HELD: usize = 1 << 20;
+/// Tokens of a block at least. Each block takes the weight and its gradient through memory, which of few tokens is
+/// all the time.
+const FEWEST: usize = 256;
 /// Tokens of one task within a block.
 const ROWS: usize = 16;
 
 /// Tokens of a block: by the vocabulary alone, so that the order of summation is the same in all runs.
 fn block(vocabulary: usize) -> usize {
-    (HELD / vocabulary).clamp(ROWS, 2048)
+    (HELD / vocabulary).clamp(FEWEST, 2048)
 }
 
 fn weight_of(layer: OutputLayer, weight: &[f32]) -> Matrix<&[f32]> {
