@@ -15,7 +15,7 @@ use crate::model::{Arch, ModelError, Policy, Prefix, Tokenizer, TokenizerError};
 
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
-/// Rows of one task.
+/// Rows of one task at most.
 const SHARD: usize = 128;
 /// Rows for each thread from which on each decodes its own: below, all threads share out every step.
 const OWN_ROWS: usize = 16;
@@ -106,9 +106,12 @@ pub fn sample<A: Arch>(
     let decoder = policy.decoder()?;
     let jobs = prompts.len() * per_prompt;
     // What is computed depends on neither, for a row's numbers depend on nothing but the row.
-    let by_threads = jobs.div_ceil(rayon::current_num_threads());
-    let (shard, threads) =
-        if by_threads < OWN_ROWS { (jobs, Threads::Pool) } else { (by_threads.min(SHARD), Threads::One) };
+    let by_thread = jobs.div_ceil(rayon::current_num_threads());
+    let (shard, threads) = if by_thread < OWN_ROWS {
+        (jobs, Threads::Pool)
+    } else {
+        (by_thread.div_ceil(by_thread.div_ceil(SHARD)), Threads::One)
+    };
     let shards: Vec<_> =
         (0..jobs).step_by(shard.max(1)).map(|first| first..jobs.min(first + shard)).collect();
     let completions = shards
@@ -186,6 +189,27 @@ mod tests {
             assert!(rollout.text.contains('\u{FFFD}'));
             assert_eq!(rollout.token_ends.len(), rollout.sequence.response.len());
             assert_eq!(rollout.token_ends.last(), Some(&rollout.text.len()));
+        }
+    }
+
+    #[test]
+    fn a_response_is_the_same_whatever_the_threads_and_whoever_is_sampled_beside_it() {
+        let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+        let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let prompts: Vec<Vec<u32>> =
+            (0..150).map(|prompt| vec![1 + prompt % 7; 1 + prompt as usize % 9]).collect();
+        let responses = |threads, prompts: &[Vec<u32>]| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let sampling = Sampling::default();
+            pool.install(|| sample(&policy, &tokenizer, prompts, 2, &sampling, Seed::root(2)).unwrap())
+        };
+        // So many that each thread decodes rows of its own, in one task and in several.
+        let all = responses(1, &prompts);
+        assert_eq!(responses(3, &prompts), all);
+        assert_eq!(responses(2, &prompts[..40]), all[..80]);
+        // So few that the threads share out each step.
+        for threads in [1, 2, 3] {
+            assert_eq!(responses(threads, &prompts[..3]), all[..6], "{threads} threads");
         }
     }
 

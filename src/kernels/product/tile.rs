@@ -64,12 +64,13 @@ pub(crate) unsafe fn multiply<S: Simd, const R: usize, const V: usize>(
     b: Right,
     sums: &mut [[f32; PANEL]; R],
 ) {
+    assert_eq!(V * S::F32_LANES, PANEL, "the registers of a row hold a panel's columns");
     let mut lanes = [[simd.splat_f32s(0.0); V]; R];
     for (lanes, sums) in lanes.iter_mut().zip(&*sums) {
         lanes.copy_from_slice(S::as_simd_f32s(sums).0);
     }
     for input in 0..depth {
-        // SAFETY: the caller vouches for a row of B. The vectors are plain numbers.
+        // SAFETY: the caller vouches for the PANEL numbers of a row of B, which by the assertion are V vectors.
         let w = unsafe { b.data.add(input * b.input).cast::<[S::f32s; V]>().read_unaligned() };
         for (r, lanes) in lanes.iter_mut().enumerate() {
             // SAFETY: the caller vouches for A.
