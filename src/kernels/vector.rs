@@ -44,6 +44,14 @@ pub(crate) fn for_each_task(threads: Threads, tasks: usize, f: impl Fn(usize) + 
     }
 }
 
+/// Copies numbers to every `step`th place from the first on: so a row becomes a column.
+#[inline(always)]
+pub(crate) fn spread(from: &[f32], to: &mut [f32], step: usize) {
+    for (to, &from) in to.iter_mut().step_by(step).zip(from) {
+        *to = from;
+    }
+}
+
 /// A pointer that tasks share, each to write a part that no other touches.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedMut<'a, T>(*mut T, usize, PhantomData<&'a mut [T]>);

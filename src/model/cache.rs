@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arch::Dims;
 use crate::kernels::attention::{BLOCK, Cached};
+use crate::kernels::vector::spread;
 
 /// Keys and values of a row of tokens, in all layers. Rows that continue it, from its end or from any
 /// place within, share it.
@@ -57,9 +58,7 @@ impl Cache {
         for (head, (key, value)) in heads.enumerate() {
             let first = (layer * dims.kv_heads + head) * size * self.capacity;
             let block = first + place / BLOCK * BLOCK * size + place % BLOCK;
-            for (to, &from) in self.keys[block..].iter_mut().step_by(BLOCK).zip(key) {
-                *to = from;
-            }
+            spread(key, &mut self.keys[block..], BLOCK);
             self.values[first + place * size..][..size].copy_from_slice(value);
         }
     }

@@ -12,7 +12,7 @@ use pulp::Simd;
 use super::Heads;
 use crate::kernels::Threads;
 use crate::kernels::product::{Left, PANEL, Right, Tiled, multiply, tiled, with_rows};
-use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum, sum2};
+use crate::kernels::vector::{SharedMut, exp, for_each_task, max, spread, sum, sum2};
 
 /// Queries whose gradients are summed up for keys and values at a time; a multiple of all sizes of tiles.
 const BLOCK: usize = 60;
@@ -115,9 +115,7 @@ fn copy_blocks(from: &[f32], width: usize, column: usize, size: usize, to: &mut 
             to.fill(0.0);
         }
         for (place, from) in rows.chunks_exact(width).enumerate() {
-            for (to, &from) in to[place..].iter_mut().step_by(PANEL).zip(&from[column..column + size]) {
-                *to = from;
-            }
+            spread(&from[column..column + size], &mut to[place..], PANEL);
         }
     }
 }

@@ -8,7 +8,7 @@ use pulp::Simd;
 use super::tile::{Left, PANEL, Right, Tiled, multiply, tiled, with_rows};
 use super::{Shape, WeightLayout};
 use crate::kernels::Threads;
-use crate::kernels::vector::{SharedMut, for_each_task};
+use crate::kernels::vector::{SharedMut, for_each_task, spread};
 
 /// Inputs of a block: so much of a panel stays in the first cache while tile after tile is multiplied with it.
 const DEPTH: usize = 256;
@@ -44,9 +44,7 @@ impl Packed {
                     for (column, from) in
                         w[columns.start * inputs..columns.end * inputs].chunks_exact(inputs).enumerate()
                     {
-                        for (to, &from) in to[column..].iter_mut().step_by(PANEL).zip(from) {
-                            *to = from;
-                        }
+                        spread(from, &mut to[column..], PANEL);
                     }
                 }
             }
@@ -107,9 +105,7 @@ impl Tiles {
             let (count, range) = (rows.len(), rows.start * self.inputs..rows.end * self.inputs);
             let to = &mut to[range.clone()];
             for (place, from) in x[range].chunks_exact(self.inputs).enumerate() {
-                for (to, &from) in to[place..].iter_mut().step_by(count).zip(from) {
-                    *to = from;
-                }
+                spread(from, &mut to[place..], count);
             }
         }
     }

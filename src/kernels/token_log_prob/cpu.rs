@@ -18,6 +18,21 @@ fn block(vocabulary: usize) -> usize {
     (HELD / vocabulary).clamp(FEWEST, 2048)
 }
 
+/// Room for the logits of a block, and its tokens: of all, where those of all are kept.
+fn room<'a>(
+    kept: Option<&'a mut [f32]>,
+    held: &'a mut Vec<f32>,
+    tokens: usize,
+    vocabulary: usize,
+) -> (usize, &'a mut [f32]) {
+    if let Some(kept) = kept {
+        return (tokens.max(1), kept);
+    }
+    let block = block(vocabulary);
+    *held = vec![0.0; block.min(tokens) * vocabulary];
+    (block, held)
+}
+
 fn weight_of(layer: OutputLayer, weight: &[f32]) -> Matrix<&[f32]> {
     match layer.layout {
         WeightLayout::InOut => Matrix::rows(weight, layer.vocabulary),
@@ -44,15 +59,8 @@ pub(super) fn forward(
     kept: Option<&mut [f32]>,
 ) {
     let OutputLayer { width, vocabulary, .. } = layer;
-    let mut held;
-    let (block, z) = match kept {
-        Some(kept) => (targets.len().max(1), kept),
-        None => {
-            let block = block(vocabulary);
-            held = vec![0.0; block.min(targets.len()) * vocabulary];
-            (block, held.as_mut_slice())
-        }
-    };
+    let mut held = Vec::new();
+    let (block, z) = room(kept, &mut held, targets.len(), vocabulary);
     let inverse = 1.0 / layer.temperature;
     let results = [log_prob, entropy, log_sum].map(SharedMut::new);
     for start in (0..targets.len()).step_by(block) {
@@ -99,15 +107,8 @@ pub(super) fn backward(
 ) {
     let OutputLayer { width, vocabulary, layout, .. } = layer;
     let made = kept.is_some();
-    let mut held;
-    let (block, z) = match kept {
-        Some(kept) => (targets.len().max(1), kept),
-        None => {
-            let block = block(vocabulary);
-            held = vec![0.0; block.min(targets.len()) * vocabulary];
-            (block, held.as_mut_slice())
-        }
-    };
+    let mut held = Vec::new();
+    let (block, z) = room(kept, &mut held, targets.len(), vocabulary);
     let inverse = 1.0 / layer.temperature;
     for start in (0..targets.len()).step_by(block) {
         let count = block.min(targets.len() - start);
