@@ -47,18 +47,12 @@ pub struct LogProbValues {
 }
 
 impl<A: Arch> Policy<A> {
-    /// A policy with random parameters, those of [`init::random`]. An embedding that is the output layer as well is
-    /// N(0, 1 / width), as matrices are: else logits would be as large as √width makes them.
+    /// A policy with random parameters, those of [`init::random`].
     ///
     /// # Errors
     /// If the device has no room.
     pub fn random(device: &Device, seed: Seed) -> Result<Self, ModelError> {
-        let mut parameters = init::random(A::DIMS.policy_layout(), A::DIMS.layers, seed);
-        if A::DIMS.tied {
-            let scale = 1.0 / (init::EMBEDDING_DEVIATION * (A::DIMS.width as f32).sqrt());
-            parameters.tensor_mut("trunk.embedding")?.iter_mut().for_each(|value| *value *= scale);
-        }
-        Self::new(device, &parameters)
+        Self::new(device, &init::random(A::DIMS.policy_layout(), A::DIMS.layers, seed))
     }
 
     /// A policy with these parameters.
