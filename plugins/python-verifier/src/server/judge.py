@@ -166,7 +166,8 @@ def is_instance(value, kinds):
     by themselves they would pass for whatever abstract class has the methods that `Remote` has."""
     if type(kinds) is tuple:
         return any([is_instance(value, kind) for kind in kinds])
-    kinds = {kind_of: type}.get(kinds, kinds) if type(kinds) is not Remote else kinds
+    if kinds is kind_of:
+        kinds = type
     if type(value) is not Remote or type(kinds) is Remote:
         return isinstance(value, kinds)
     if type(kinds) is type:
