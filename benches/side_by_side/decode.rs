@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::Work;
 use crate::shapes::{Operations, PROMPT, RESPONSE, rows, write};
-use crate::step::prompts;
 
 pub(crate) struct Decode<A: Arch> {
     policy: Policy<A>,
@@ -30,7 +29,7 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// Writes the prompts to `prompts.json`.
     pub(crate) fn new<A: Arch>(folder: &Path, count: usize) -> Self {
-        let prompts = prompts(&rows::<A>(count, PROMPT, 0));
+        let prompts: Vec<Vec<u32>> = rows::<A>(count, PROMPT, 0).into_iter().map(|row| row.prompt).collect();
         let tokenizer = Tokenizer::train(["x"], 257).expect("bytes and an end");
         let json = json!({"prompts": prompts, "new_tokens": RESPONSE, "end": tokenizer.end()});
         std::fs::write(folder.join("prompts.json"), json.to_string()).expect("the folder can be written");

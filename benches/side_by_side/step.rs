@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use pspo::data::Seed;
 use pspo::data::numbers::{LossWeight, Temperature};
-use pspo::data::{Seed, Sequence};
 use pspo::kernels::Device;
 use pspo::model::{AdamW, AdamWConfig, Arch, Batch, Policy, backward};
 use pspo::ppo::loss::{PolicyObjective, PolicyTargets};
@@ -73,9 +73,4 @@ impl<A: Arch> Work for Step<A> {
         let norm = self.optimizer.step(&mut self.policy, LEARNING_RATE).expect("the gradient is finite");
         json!({"loss": loss, "gradient_norm": norm})
     }
-}
-
-/// Prompts of rows, for the works that sample the rest.
-pub(crate) fn prompts(rows: &[Sequence]) -> Vec<Vec<u32>> {
-    rows.iter().map(|row| row.prompt.clone()).collect()
 }
