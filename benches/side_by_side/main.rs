@@ -10,11 +10,13 @@
 //! | `floor` | a large product by the `gemm` crate, and a copy of more than the caches hold |
 //! | `step` | PPO's update of a policy: log-probabilities, entropy, loss, backward pass, AdamW |
 //! | `ops` | each op of that update by itself, for all layers |
+//! | `growth` | that update on more and on longer rows |
 //! | `decode`, `decode-1` | responses to 32 prompts or to one |
 //! | `iteration` | those responses, reference and critic passes, an epoch over policy and critic |
 
 mod decode;
 mod floor;
+mod growth;
 mod iteration;
 mod ops;
 mod shapes;
@@ -74,12 +76,15 @@ fn prepare(work: &str, shape: &str, folder: &Path) -> Box<dyn Work> {
 
 fn of_shape<A: pspo::model::Arch>(work: &str, folder: &Path) -> Box<dyn Work> {
     match work {
-        "step" => Box::new(step::Step::<A>::new(folder)),
-        "ops" => Box::new(ops::Ops::new::<A>()),
+        "step" => Box::new(step::Step::<A>::new(folder, step::ROWS, step::LEN)),
+        "ops" => Box::new(ops::Ops::new::<A>(step::ROWS, step::LEN)),
+        "growth" => Box::new(growth::Growth::<A>::new(folder)),
         "decode" => Box::new(decode::Decode::<A>::new(folder, 32)),
         "decode-1" => Box::new(decode::Decode::<A>::new(folder, 1)),
         "iteration" => Box::new(iteration::Iteration::<A>::new(folder)),
-        _ => panic!("`{work}` is no work: it must be floor, step, ops, decode, decode-1 or iteration"),
+        _ => {
+            panic!("`{work}` is no work: it must be floor, step, ops, growth, decode, decode-1 or iteration")
+        }
     }
 }
 

@@ -14,18 +14,19 @@ use pspo::model::{Arch, Dims};
 use serde_json::{Map, Value, json};
 
 use crate::Work;
-use crate::shapes::{Operations, PROMPT, RESPONSE};
-use crate::step::ROWS;
+use crate::shapes::{Operations, PROMPT};
 
-/// All ops of a step.
+/// All ops of a step on rows of one length.
 pub(crate) struct Ops {
     dims: Dims,
     device: Device,
+    rows: usize,
+    len: usize,
 }
 
 impl Ops {
-    pub(crate) fn new<A: Arch>() -> Self {
-        Self { dims: A::DIMS, device: Device::cpu() }
+    pub(crate) fn new<A: Arch>(rows: usize, len: usize) -> Self {
+        Self { dims: A::DIMS, device: Device::cpu(), rows, len }
     }
 
     /// Numbers between −1 and 1.
@@ -35,28 +36,69 @@ impl Ops {
     }
 }
 
+/// Runs a piece of work a few times, and notes under a name how long it takes so many times.
+pub(crate) type Clock<'a> = &'a mut dyn FnMut(&str, usize, &mut dyn FnMut());
+
+/// Notes in `figures` the least of three runs, after one that warms up.
+pub(crate) fn clock(figures: &mut Map<String, Value>) -> impl FnMut(&str, usize, &mut dyn FnMut()) {
+    |name, times, work| {
+        work();
+        let least = (0..3).map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed().as_secs_f64()
+        });
+        figures.insert(name.to_owned(), json!(times as f64 * least.fold(f64::INFINITY, f64::min)));
+    }
+}
+
+impl Ops {
+    /// Attention and rotary positions.
+    pub(crate) fn attention(&self, time: Clock<'_>) {
+        let Self { ref device, dims, rows, len } = *self;
+        let n = rows * len;
+        let Dims { layers, head_size, .. } = dims;
+        let heads = Heads { queries: dims.heads, keys: dims.kv_heads, size: head_size };
+        let offsets: Vec<u32> = (0..=rows).map(|row| (row * len) as u32).collect();
+        let positions: Vec<u32> = (0..n).map(|token| (token % len) as u32).collect();
+        let (qkv, mut d_qkv) = (self.numbers(n * heads.qkv_width()), self.numbers(n * heads.qkv_width()));
+        let (mut out, mut log_sum) = (self.numbers(n * heads.out_width()), self.numbers(n * heads.queries));
+        let d_out = self.numbers(n * heads.out_width());
+        time("attention, forward", layers, &mut || {
+            let (out, log_sum) = (out.view_mut(), log_sum.view_mut());
+            attention::forward(device, heads, View::Host(&offsets), qkv.view(), out, log_sum)
+                .expect("shapes fit");
+        });
+        time("attention, gradient", layers, &mut || {
+            let kept = (out.view(), log_sum.view());
+            let (offsets, d_qkv) = (View::Host(&offsets[..]), d_qkv.view_mut());
+            attention::backward(device, heads, offsets, qkv.view(), kept.0, kept.1, d_out.view(), d_qkv)
+                .expect("shapes fit");
+        });
+        let table = rotary::Table::new(device, head_size, len, 10_000.0).expect("the CPU has room");
+        time("rotary, both", 2 * layers, &mut || {
+            let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
+            let positions = View::Host(&positions[..]);
+            rotary::rotate(device, &table, Direction::Forward, turned, stride, positions, d_qkv.view_mut())
+                .expect("shapes fit");
+        });
+    }
+}
+
 impl Work for Ops {
     fn amount(&self) -> Value {
-        let len = PROMPT + RESPONSE;
-        json!({"tokens": ROWS * len, "flop": Operations(self.dims).training(ROWS, len, RESPONSE)})
+        let Self { dims, rows, len, .. } = *self;
+        json!({"tokens": rows * len, "flop": Operations(dims).training(rows, len, len - PROMPT)})
     }
 
-    /// Seconds of each op for one step, all layers together: the least of three runs, after one that warms up.
+    /// Seconds of each op for one step, all layers together.
     fn run(&mut self) -> Value {
-        let (device, dims) = (&self.device, self.dims);
+        let Self { ref device, dims, rows, len } = *self;
+        let (n, scored) = (rows * len, rows * (len - PROMPT));
         let Dims { width, layers, hidden, head_size, vocabulary, .. } = dims;
         let heads = Heads { queries: dims.heads, keys: dims.kv_heads, size: head_size };
-        let (len, n) = (PROMPT + RESPONSE, ROWS * (PROMPT + RESPONSE));
         let mut figures = Map::new();
-        let mut time = |name: &str, times: usize, work: &mut dyn FnMut()| {
-            work();
-            let least = (0..3).map(|_| {
-                let begun = Instant::now();
-                work();
-                begun.elapsed().as_secs_f64()
-            });
-            figures.insert(name.to_owned(), json!(times as f64 * least.fold(f64::INFINITY, f64::min)));
-        };
+        let mut time = clock(&mut figures);
 
         let shapes =
             [(width, heads.qkv_width()), (heads.out_width(), width), (width, 2 * hidden), (hidden, width)];
@@ -86,30 +128,7 @@ impl Work for Ops {
         });
         drop((sizes, ys));
 
-        let offsets: Vec<u32> = (0..=ROWS).map(|row| (row * len) as u32).collect();
-        let positions: Vec<u32> = (0..n).map(|token| (token % len) as u32).collect();
-        let (qkv, mut d_qkv) = (self.numbers(n * heads.qkv_width()), self.numbers(n * heads.qkv_width()));
-        let (mut out, mut log_sum) = (self.numbers(n * heads.out_width()), self.numbers(n * heads.queries));
-        let d_out = self.numbers(n * heads.out_width());
-        time("attention, forward", layers, &mut || {
-            let (out, log_sum) = (out.view_mut(), log_sum.view_mut());
-            attention::forward(device, heads, View::Host(&offsets), qkv.view(), out, log_sum)
-                .expect("shapes fit");
-        });
-        time("attention, gradient", layers, &mut || {
-            let kept = (out.view(), log_sum.view());
-            let (rows, d_qkv) = (View::Host(&offsets[..]), d_qkv.view_mut());
-            attention::backward(device, heads, rows, qkv.view(), kept.0, kept.1, d_out.view(), d_qkv)
-                .expect("shapes fit");
-        });
-        let table = rotary::Table::new(device, head_size, len, 10_000.0).expect("the CPU has room");
-        time("rotary, both", 2 * layers, &mut || {
-            let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
-            let positions = View::Host(&positions[..]);
-            rotary::rotate(device, &table, Direction::Forward, turned, stride, positions, d_qkv.view_mut())
-                .expect("shapes fit");
-        });
-        drop((qkv, d_qkv, out, d_out));
+        self.attention(&mut time);
 
         let (gate_up, mut d_gate_up) = (self.numbers(n * 2 * hidden), self.numbers(n * 2 * hidden));
         let mut activated = self.numbers(n * hidden);
@@ -138,7 +157,6 @@ impl Work for Ops {
         });
         drop((x, y, dx));
 
-        let scored = ROWS * RESPONSE;
         let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
         let layer = OutputLayer { width, vocabulary, layout, temperature: 1.0 };
         let (h, mut dh) = (self.numbers(scored * width), self.numbers(scored * width));
@@ -198,6 +216,7 @@ impl Work for Ops {
             let (p, m, v) = (p.view_mut(), m.view_mut(), v.view_mut());
             adamw::step(device, step, g.view(), p, m, v).expect("shapes fit");
         });
+        drop(time);
         Value::Object(figures)
     }
 }

@@ -14,6 +14,7 @@ use crate::Work;
 use crate::shapes::{Operations, PROMPT, RESPONSE, rows, write};
 
 pub(crate) const ROWS: usize = 8;
+pub(crate) const LEN: usize = PROMPT + RESPONSE;
 const LEARNING_RATE: f32 = 1e-4;
 const ENTROPY: LossWeight = LossWeight::new(0.01);
 const TEMPERATURE: Temperature = Temperature::new(1.0);
@@ -27,11 +28,11 @@ pub(crate) struct Step<A: Arch> {
 }
 
 impl<A: Arch> Step<A> {
-    /// Writes `policy.safetensors`, and in `batch.json` the rows and what the loss is computed from.
-    pub(crate) fn new(folder: &Path) -> Self {
+    /// An update on rows of so many tokens, of which the first [`PROMPT`] are not scored. Writes `policy.safetensors`, and in `batch.json` the rows and what the loss is computed from.
+    pub(crate) fn new(folder: &Path, count: usize, len: usize) -> Self {
         let mut policy = Policy::<A>::random(&Device::cpu(), Seed::root(2)).expect("the CPU has room");
         write::<A>(folder, "policy.safetensors", &policy.parameters().expect("they are on the host"));
-        let rows = rows::<A>(ROWS, PROMPT, RESPONSE);
+        let rows = rows::<A>(count, PROMPT, len - PROMPT);
         let batch = Batch::responses(&A::DIMS, &rows).expect("the rows fit");
         let mut rng = Seed::root(3).rng();
         let mut around = |spread: f32| spread * (rng.random::<f32>() - 0.5);
@@ -57,8 +58,9 @@ fn objective() -> PolicyObjective {
 
 impl<A: Arch> Work for Step<A> {
     fn amount(&self) -> Value {
-        let operations = Operations(A::DIMS).training(ROWS, PROMPT + RESPONSE, RESPONSE);
-        json!({"tokens": ROWS * (PROMPT + RESPONSE), "flop": operations})
+        let rows = self.batch.scored().rows();
+        let (len, scored) = (self.batch.tokens() / rows, self.advantages.len() / rows);
+        json!({"tokens": self.batch.tokens(), "flop": Operations(A::DIMS).training(rows, len, scored)})
     }
 
     fn run(&mut self) -> Value {

@@ -127,6 +127,28 @@ impl Dims {
         layout
     }
 
+    /// Numbers that a pass keeps for each token until its backward pass, four bytes each: width, twice for the norms, queries,
+    /// keys and values, what was attended, and the feed-forward layer's three, for each layer. The same for a token of
+    /// a short row as for one of a long row. Logits that are few enough to be kept
+    /// ([`OutputLayer::keeps`](crate::kernels::token_log_prob::OutputLayer::keeps)) are not counted.
+    ///
+    /// ```
+    /// use pspo::model::Dims;
+    ///
+    /// let smollm2_135m = Dims {
+    ///     vocabulary: 49_152, width: 576, layers: 30, heads: 9, kv_heads: 3, head_size: 64, hidden: 1536,
+    ///     positions: 2048, rope_theta: 1e5, norm_epsilon: 1e-5, tied: true,
+    /// };
+    /// assert_eq!(smollm2_135m.kept_per_token() * 4, 1_019_692); // bytes
+    /// ```
+    pub fn kept_per_token(&self) -> usize {
+        let heads = self.attention();
+        let layer =
+            4 * self.width + 2 + heads.qkv_width() + heads.out_width() + heads.queries + 3 * self.hidden;
+        // after the last layer: the residual stream, the hidden states and what their norm kept
+        self.layers * layer + 2 * self.width + 1
+    }
+
     fn trunk_layout(&self) -> Layout {
         let mut layout = Layout::default();
         layout.push("trunk.embedding", &[self.vocabulary, self.width]);

@@ -400,3 +400,62 @@ impl Trunk {
 fn copy(device: &Device, from: &Buffer, to: &mut Buffer) -> Result<(), KernelError> {
     device.copy(from.view(), to.view_mut())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Seed;
+    use crate::model::{Arch, init};
+
+    crate::arch! {
+        struct Tiny {
+            name: "tiny", vocabulary: 13, width: 8, layers: 3, heads: 2, kv_heads: 1, head_size: 4, hidden: 12,
+            positions: 40,
+        }
+    }
+
+    #[test]
+    fn a_pass_keeps_as_many_numbers_per_token_as_stated() {
+        let device = Device::cpu();
+        let parameters = init::random(Tiny::DIMS.policy_layout(), 3, Seed::root(1));
+        let trunk = Trunk::new(&device, Tiny::DIMS, parameters.layout()).unwrap();
+        let weights = device.upload(parameters.values()).unwrap();
+        for lengths in [vec![1], vec![40], vec![3; 7], vec![40, 1, 2]] {
+            let rows = lengths.iter().map(|&len| (0..len as u32).map(|t| t % 13));
+            let mut batch = Batch { offsets: vec![0], ..Batch::default() };
+            for row in rows {
+                batch.positions.extend(0..row.len() as u32);
+                batch.tokens.extend(row);
+                batch.offsets.push(batch.tokens.len() as u32);
+            }
+            let kept = trunk.forward(&weights, &batch, Keep::All).unwrap();
+            let Activations { tokens, offsets, positions, layers, last, scale, hidden } = kept;
+            assert_eq!(
+                (tokens.len(), positions.len(), offsets.len()),
+                (batch.tokens(), batch.tokens(), lengths.len() + 1)
+            );
+            let numbers = |layer: Layer| {
+                let Layer {
+                    x,
+                    scale1,
+                    normed1,
+                    qkv,
+                    attended,
+                    log_sum,
+                    middle,
+                    scale2,
+                    normed2,
+                    gate_up,
+                    activated,
+                } = layer;
+                [x, scale1, normed1, qkv, attended, log_sum, middle, scale2, normed2, gate_up, activated]
+                    .iter()
+                    .map(Buffer::len)
+                    .sum::<usize>()
+            };
+            let held = [last, scale, hidden].iter().map(Buffer::len).sum::<usize>()
+                + layers.into_iter().map(numbers).sum::<usize>();
+            assert_eq!(held, batch.tokens() * Tiny::DIMS.kept_per_token());
+        }
+    }
+}
