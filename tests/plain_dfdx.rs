@@ -6,6 +6,7 @@ use dfdx::prelude::*;
 use pspo::data::numbers::Temperature;
 use pspo::data::{Parameters, Seed, Sequence};
 use pspo::kernels;
+use pspo::kernels::rotary::Scaling;
 use pspo::model::tensor::{OnTape, Vector, vector};
 use pspo::model::{Arch, Batch, Dims, Policy, ScalarModel, backward, init};
 use rand::RngExt;
@@ -14,6 +15,13 @@ pspo::arch! {
     struct Grouped {
         name: "grouped", vocabulary: 11, width: 24, layers: 2, heads: 6, kv_heads: 2, head_size: 4, hidden: 20,
         positions: 16, rope_theta: 100.0, norm_epsilon: 1e-3,
+    }
+}
+
+pspo::arch! {
+    struct Biased {
+        name: "biased", vocabulary: 11, width: 16, layers: 2, heads: 4, kv_heads: 2, head_size: 4, hidden: 12,
+        positions: 16, rope_scaling: Scaling::Linear { factor: 2.0 }, tied: true, qkv_bias: true,
     }
 }
 
@@ -60,14 +68,18 @@ impl<'a> Plain<'a> {
         x / scale * self.vector(weight).broadcast_like::<_, Axis<0>>(&shape)
     }
 
-    /// Every pair (j, j + d/2) of each row turned by the row's position · θ^(−2j/d): x cos + (x P) sin,
+    /// Every pair (j, j + d/2) of each row turned by the row's position · θ^(−2j/d), over the scaling's factor: x cos + (x P) sin,
     /// where the matrix P swaps the halves and negates what comes from the second.
     fn rotary(&self, x: Matrix) -> Matrix {
         let (n, d) = *x.shape();
         let half = d / 2;
+        let factor = match self.dims.rope_scaling {
+            Scaling::Linear { factor } => factor,
+            _ => 1.0,
+        };
         let angle = |place: usize| {
             let (position, pair) = (place / d, place % d % half);
-            position as f32 * self.dims.rope_theta.powf(-2.0 * pair as f32 / d as f32)
+            position as f32 / factor * self.dims.rope_theta.powf(-2.0 * pair as f32 / d as f32)
         };
         let swap = |place: usize| match (place / d, place % d) {
             (from, to) if from == to + half => -1.0,
@@ -83,7 +95,12 @@ impl<'a> Plain<'a> {
         let Dims { heads, kv_heads, head_size: d, .. } = self.dims;
         let n = x.shape().0;
         let future = constant(n, n, |place| if place % n > place / n { -1e9 } else { 0.0 });
-        let (qkv, tape) = x.matmul(self.matrix(&format!("{layer}.qkv"))).split_tape();
+        let mut qkv = x.matmul(self.matrix(&format!("{layer}.qkv")));
+        if self.dims.qkv_bias {
+            let shape = *qkv.shape();
+            qkv = qkv + self.vector(&format!("{layer}.qkv_bias")).broadcast_like::<_, Axis<0>>(&shape);
+        }
+        let (qkv, tape) = qkv.split_tape();
         let columns = |head: usize| columns(qkv.retaped(), head * d..(head + 1) * d);
         let mut sum: Option<Matrix> = None;
         for head in 0..heads {
@@ -250,6 +267,11 @@ fn a_policy_of_grouped_heads_agrees() {
 #[test]
 fn a_policy_with_tied_embeddings_agrees() {
     policy_agrees::<Tied>();
+}
+
+#[test]
+fn a_policy_with_biases_and_scaled_positions_agrees() {
+    policy_agrees::<Biased>();
 }
 
 #[test]

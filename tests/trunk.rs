@@ -17,7 +17,7 @@ pspo::arch! {
 pspo::arch! {
     struct Tied {
         name: "tied", vocabulary: 13, width: 8, layers: 1, heads: 2, kv_heads: 2, head_size: 4, hidden: 6,
-        positions: 40, tied: true,
+        positions: 40, tied: true, qkv_bias: true,
     }
 }
 
@@ -103,19 +103,23 @@ fn a_row_has_the_same_log_probs_alone_and_in_a_batch() {
     }
 }
 
-#[test]
-fn decoding_agrees_with_the_forward_pass_and_does_not_depend_on_the_batch() {
-    let policy = Policy::<Small>::random(&Device::cpu(), Seed::root(4)).unwrap();
+fn decoding_agrees<A: Arch>() {
+    let mut parameters = init::random(A::DIMS.policy_layout(), A::DIMS.layers, Seed::root(4));
+    // so that biases and norms count
+    for (place, value) in parameters.values_mut().iter_mut().enumerate() {
+        *value += 0.1 * (place as f32).sin();
+    }
+    let policy = Policy::<A>::new(&Device::cpu(), &parameters).unwrap();
     let rows = rows();
     let tokens: Vec<u32> = rows[3].tokens().collect();
-    let batch = Batch::responses(&Small::DIMS, &rows[3..]).unwrap();
+    let batch = Batch::responses(&A::DIMS, &rows[3..]).unwrap();
     let exact = policy.log_probs_no_grad(&batch, HOT).unwrap().log_probs;
     let log_prob = |logits: &[f32], token: u32| {
         let z: Vec<f64> = logits.iter().map(|&z| f64::from(z) / 0.8).collect();
         z[token as usize] - z.iter().map(|z| z.exp()).sum::<f64>().ln()
     };
 
-    let dims = &Small::DIMS;
+    let dims = &A::DIMS;
     let mut decoder = policy.decoder().unwrap();
     let prefix = decoder.prefill(&[&tokens]).unwrap().remove(0);
     let mut first_logits = None;
@@ -142,6 +146,12 @@ fn decoding_agrees_with_the_forward_pass_and_does_not_depend_on_the_batch() {
             }
         }
     }
+}
+
+#[test]
+fn decoding_agrees_with_the_forward_pass_and_does_not_depend_on_the_batch() {
+    decoding_agrees::<Small>();
+    decoding_agrees::<Tied>();
 }
 
 #[test]

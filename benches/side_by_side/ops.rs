@@ -75,7 +75,8 @@ impl Ops {
             attention::backward(device, heads, offsets, qkv.view(), kept.0, kept.1, d_out.view(), d_qkv)
                 .expect("shapes fit");
         });
-        let table = rotary::Table::new(device, head_size, len, 10_000.0).expect("the CPU has room");
+        let table = rotary::Table::new(device, head_size, len, 10_000.0, rotary::Scaling::None)
+            .expect("the CPU has room");
         time("rotary, both", 2 * layers, &mut || {
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
             let positions = View::Host(&positions[..]);

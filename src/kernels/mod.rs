@@ -6,6 +6,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod bias;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod device;

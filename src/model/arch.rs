@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ModelError;
 use crate::data::Layout;
 use crate::kernels::attention::Heads;
+use crate::kernels::rotary::Scaling;
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
 /// The shape of a decoder of the Llama family. Declare one with [`arch!`](crate::arch!).
@@ -43,10 +44,16 @@ pub struct Dims {
     pub positions: usize,
     /// Base of the rotary angles.
     pub rope_theta: f32,
+    /// How the rotary angles are stretched.
+    #[serde(default)]
+    pub rope_scaling: Scaling,
     /// ε of the norms.
     pub norm_epsilon: f32,
     /// Whether the output layer is the embedding table.
     pub tied: bool,
+    /// Whether queries, keys and values have a bias.
+    #[serde(default)]
+    pub qkv_bias: bool,
 }
 
 impl Dims {
@@ -103,7 +110,7 @@ impl Dims {
         if !(self.rope_theta > 0.0 && self.norm_epsilon > 0.0) {
             return Some("rope_theta and norm_epsilon must be above 0");
         }
-        None
+        self.rope_scaling.fault()
     }
 
     pub(crate) const fn attention(&self) -> Heads {
@@ -137,7 +144,7 @@ impl Dims {
     ///
     /// let smollm2_135m = Dims {
     ///     vocabulary: 49_152, width: 576, layers: 30, heads: 9, kv_heads: 3, head_size: 64, hidden: 1536,
-    ///     positions: 2048, rope_theta: 1e5, norm_epsilon: 1e-5, tied: true,
+    ///     positions: 2048, rope_theta: 1e5, rope_scaling: Default::default(), norm_epsilon: 1e-5, tied: true, qkv_bias: false,
     /// };
     /// assert_eq!(smollm2_135m.kept_per_token() * 4, 1_019_692); // bytes
     /// ```
@@ -156,6 +163,9 @@ impl Dims {
             let name = |part: &str| format!("trunk.layers.{layer}.{part}");
             layout.push(name("attention_norm"), &[self.width]);
             layout.push(name("qkv"), &[self.width, self.attention().qkv_width()]);
+            if self.qkv_bias {
+                layout.push(name("qkv_bias"), &[self.attention().qkv_width()]);
+            }
             layout.push(name("attention_out"), &[self.attention().out_width(), self.width]);
             layout.push(name("feed_forward_norm"), &[self.width]);
             layout.push(name("gate_up"), &[self.width, 2 * self.hidden]);
@@ -186,7 +196,8 @@ impl Dims {
 /// # fn main() {}
 /// ```
 ///
-/// `rope_theta` (10,000), `norm_epsilon` (1e-5) and `tied` (false) may follow.
+/// `rope_theta` (10,000), `rope_scaling` (none), `norm_epsilon` (1e-5), `tied` and `qkv_bias` (false) may follow, in
+/// this order.
 #[macro_export]
 macro_rules! arch {
     (
@@ -201,8 +212,10 @@ macro_rules! arch {
             hidden: $hidden:expr,
             positions: $positions:expr
             $(, rope_theta: $theta:expr)?
+            $(, rope_scaling: $scaling:expr)?
             $(, norm_epsilon: $epsilon:expr)?
             $(, tied: $tied:expr)?
+            $(, qkv_bias: $bias:expr)?
             $(,)?
         }
     ) => {
@@ -225,12 +238,16 @@ macro_rules! arch {
                     hidden: $hidden,
                     positions: $positions,
                     rope_theta: 10_000.0,
+                    rope_scaling: $crate::kernels::rotary::Scaling::None,
                     norm_epsilon: 1e-5,
                     tied: false,
+                    qkv_bias: false,
                 };
                 $(dims.rope_theta = $theta;)?
                 $(dims.norm_epsilon = $epsilon;)?
                 $(dims.tied = $tied;)?
+                $(dims.rope_scaling = $scaling;)?
+                $(dims.qkv_bias = $bias;)?
                 dims.checked()
             };
         }

@@ -16,8 +16,8 @@ use crate::kernels::product::{Packed, Shape, WeightLayout};
 use crate::kernels::rotary::Direction;
 use crate::kernels::vector::{SharedMut, for_each_task};
 use crate::kernels::{
-    Backend, Buffer, Device, KernelError, Threads, View, ViewMut, attention, embedding, rms_norm, rotary,
-    swiglu,
+    Backend, Buffer, Device, KernelError, Threads, View, ViewMut, attention, bias, embedding, rms_norm,
+    rotary, swiglu,
 };
 
 thread_local! {
@@ -214,7 +214,11 @@ impl<'a> Decoder<'a> {
         embedding::forward(device, dims.width, table, View::Host(tokens), x)?;
         for (layer, (place, packed)) in trunk.places.layers.iter().zip(&packed.layers).enumerate() {
             norm(&s.x, &place.attention_norm, &mut s.normed, &mut s.scale)?;
-            packed.qkv.forward(threads, &s.normed, &mut s.qkv, false, &mut s.product);
+            if let Some(place) = &place.qkv_bias {
+                bias::forward(device, at(place), ViewMut::Host(&mut s.qkv))?;
+            }
+            let biased = place.qkv_bias.is_some();
+            packed.qkv.forward(threads, &s.normed, &mut s.qkv, biased, &mut s.product);
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
             let (positions, qkv) = (View::Host(&positions[..]), ViewMut::Host(&mut s.qkv));
             rotary::rotate(device, &trunk.rotary, Direction::Forward, turned, stride, positions, qkv)?;

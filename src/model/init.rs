@@ -70,8 +70,10 @@ mod tests {
             hidden: 64,
             positions: 8,
             rope_theta: 10_000.0,
+            rope_scaling: Default::default(),
             norm_epsilon: 1e-5,
             tied: false,
+            qkv_bias: false,
         };
         let tied = Dims { tied: true, ..untied };
         for (layout, needed) in [

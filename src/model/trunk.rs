@@ -3,11 +3,11 @@
 //! For each layer, with x `[N, width]` the residual stream of all N tokens of all rows:
 //!
 //! ```text
-//! x ← x + attention(rotate(norm(x) W_qkv)) W_out
+//! x ← x + attention(rotate(norm(x) W_qkv + b_qkv)) W_out
 //! x ← x + swiglu(norm(x) W_gate_up) W_down
 //! ```
 //!
-//! and a norm at the end, whose result is the hidden state that heads and the output layer read.
+//! where b_qkv is there for models of the Qwen2 family alone, and a norm at the end, whose result is the hidden state that heads and the output layer read.
 
 use std::ops::Range;
 
@@ -17,7 +17,9 @@ use super::error::ModelError;
 use crate::data::Layout;
 use crate::kernels::product::{Shape, WeightLayout};
 use crate::kernels::rotary::Direction;
-use crate::kernels::{Buffer, Device, KernelError, attention, embedding, product, rms_norm, rotary, swiglu};
+use crate::kernels::{
+    Buffer, Device, KernelError, attention, bias, embedding, product, rms_norm, rotary, swiglu,
+};
 
 /// The trunk of a model: where its tensors are, and how to run it. It holds no parameters itself, so
 /// policy, reference, critic and PRM of one shape share it.
@@ -41,6 +43,7 @@ pub(crate) struct Places {
 pub(crate) struct LayerPlaces {
     pub(crate) attention_norm: Range<usize>,
     pub(crate) qkv: Range<usize>,
+    pub(crate) qkv_bias: Option<Range<usize>>,
     pub(crate) attention_out: Range<usize>,
     pub(crate) feed_forward_norm: Range<usize>,
     pub(crate) gate_up: Range<usize>,
@@ -136,6 +139,7 @@ impl Trunk {
             Ok::<_, ModelError>(LayerPlaces {
                 attention_norm: range("attention_norm")?,
                 qkv: range("qkv")?,
+                qkv_bias: dims.qkv_bias.then(|| range("qkv_bias")).transpose()?,
                 attention_out: range("attention_out")?,
                 feed_forward_norm: range("feed_forward_norm")?,
                 gate_up: range("gate_up")?,
@@ -147,7 +151,8 @@ impl Trunk {
             layers: layers.collect::<Result<_, _>>()?,
             norm: layout.range("trunk.norm")?,
         };
-        let rotary = rotary::Table::new(device, dims.head_size, dims.positions, dims.rope_theta)?;
+        let rotary =
+            rotary::Table::new(device, dims.head_size, dims.positions, dims.rope_theta, dims.rope_scaling)?;
         Ok(Self { dims, device: device.clone(), places, rotary })
     }
 
@@ -230,7 +235,11 @@ impl Trunk {
             normed1.view_mut(),
             scale1.view_mut(),
         )?;
-        product::forward(device, products.qkv, normed1.view(), at(&place.qkv), qkv.view_mut(), false)?;
+        if let Some(place) = &place.qkv_bias {
+            bias::forward(device, at(place), qkv.view_mut())?;
+        }
+        let biased = place.qkv_bias.is_some();
+        product::forward(device, products.qkv, normed1.view(), at(&place.qkv), qkv.view_mut(), biased)?;
         let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
         rotary::rotate(device, table, Direction::Forward, turned, stride, positions.view(), qkv.view_mut())?;
         attention::forward(
@@ -371,6 +380,9 @@ impl Trunk {
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
             let positions = kept.positions.view();
             rotary::rotate(device, table, Direction::Backward, turned, stride, positions, d_qkv.view_mut())?;
+            if let Some(place) = &place.qkv_bias {
+                bias::backward(device, d_qkv.view(), dw.slice_mut(place.clone()))?;
+            }
             let (shape, d_y) = (products.qkv, d_qkv.view());
             product::backward_weight(
                 device,

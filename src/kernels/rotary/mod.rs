@@ -2,6 +2,9 @@
 //! position × θ^(−2j/d), in the half-split layout of the Llama family.
 
 mod cpu;
+mod scaling;
+
+pub use scaling::Scaling;
 
 use super::{Buffer, Device, KernelError, View, ViewMut, dispatch};
 
@@ -15,14 +18,20 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table for heads of `head_size` (even) and `positions` positions, with base θ.
+    /// The table for heads of `head_size` (even) and `positions` positions, with base θ and scaled frequencies.
     ///
     /// # Errors
     /// If the device has no room.
-    pub fn new(device: &Device, head_size: usize, positions: usize, theta: f32) -> Result<Self, KernelError> {
+    pub fn new(
+        device: &Device,
+        head_size: usize,
+        positions: usize,
+        theta: f32,
+        scaling: Scaling,
+    ) -> Result<Self, KernelError> {
         let half = head_size / 2;
         let angle = |position: usize, pair: usize| {
-            position as f64 * f64::from(theta).powf(-2.0 * pair as f64 / head_size as f64)
+            position as f64 * scaling.apply(f64::from(theta).powf(-2.0 * pair as f64 / head_size as f64))
         };
         let places = || (0..positions).flat_map(|position| (0..half).map(move |pair| (position, pair)));
         let cos: Vec<f32> = places().map(|(position, pair)| angle(position, pair).cos() as f32).collect();
@@ -78,7 +87,7 @@ mod tests {
     #[test]
     fn turns_pairs_by_the_angle_and_back() {
         let (heads, head_size, stride) = (2, 6, 15);
-        let table = Table::new(&Device::cpu(), head_size, 50, 100.0).unwrap();
+        let table = Table::new(&Device::cpu(), head_size, 50, 100.0, Scaling::None).unwrap();
         let positions = [0_u32, 7, 49];
         let x = uniform("x", 3 * stride);
         let mut y = x.clone();
@@ -113,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_position_beyond_the_table_is_an_error() {
-        let table = Table::new(&Device::cpu(), 2, 4, 100.0).unwrap();
+        let table = Table::new(&Device::cpu(), 2, 4, 100.0, Scaling::None).unwrap();
         let x = &mut [0.0; 2];
         let error =
             rotate(&Device::cpu(), &table, Direction::Forward, 1, 2, View::Host(&[4]), ViewMut::Host(x));
