@@ -90,7 +90,7 @@ fn counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), FileError> {
     let version = cursor.u32()?;
     match version {
         2 | 3 => {}
-        _ if version.swap_bytes() <= 3 => {
+        _ if (1..=3).contains(&version.swap_bytes()) => {
             return Err(cursor.malformed("it is in big-endian byte order: little-endian files are read"));
         }
         _ => return Err(cursor.malformed(format!("it is of version {version} of GGUF: 2 and 3 are read"))),
