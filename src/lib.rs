@@ -8,6 +8,7 @@ pub mod label;
 pub mod model;
 pub mod plugin;
 pub mod ppo;
+pub mod pretrained;
 pub mod prm;
 pub mod problems;
 pub mod report;

@@ -25,6 +25,7 @@ const LEVELS: &[&[&str]] = &[
         "eval",
         "sft",
         "reward_model",
+        "pretrained",
     ],
     &["trainer", "report"],
     &["config"],
