@@ -1,7 +1,15 @@
-//! Pretrained models: reading their files.
+//! Pretrained models: from a folder as on the Hugging Face hub or from a GGUF file to a policy and its tokenizer.
 //!
-//! [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes the tokenizer that a
-//! GGUF file has in its metadata.
+//! [`Pretrained`] reads both; [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes
+//! the tokenizer that a GGUF file has in its metadata, [`presets`] has the shapes of common models.
 
+pub mod config;
+mod error;
 pub mod gguf_tokenizer;
+mod load;
+mod names;
+pub mod presets;
 pub mod tensors;
+
+pub use error::LoadError;
+pub use load::Pretrained;

@@ -1,0 +1,112 @@
+//! Why a pretrained model could not be loaded.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::gguf_tokenizer::GgufTokenizerError;
+use super::tensors::FileError;
+use crate::model::{ModelError, TokenizerError};
+
+/// A pretrained model could not be loaded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A file of tensors cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// `config.json` or another file beside it cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `config.json` or another file beside it is not what it must be.
+    #[error("{}: {source}", file.display())]
+    Json {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// A model that is not of a family that the trunk computes.
+    #[error("{}: `{key}` is {found}: {needed}", file.display())]
+    Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What can be loaded.
+        needed: &'static str,
+    },
+    /// The model has another shape than the type that it is loaded as.
+    #[error("{}: `{key}` is {found}, and {needed} in the arch `{arch}`; an arch that fits:\n{fitting}", file.display())]
+    Shape {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// The arch's value.
+        needed: String,
+        /// The arch's name.
+        arch: &'static str,
+        /// An arch that the model fits.
+        fitting: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("{}: tensor `{tensor}` has shape {found:?}, {needed:?} is needed", file.display())]
+    Tensor {
+        /// The file or folder.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape by the configuration.
+        needed: Vec<usize>,
+    },
+    /// A tensor that is needed is not there.
+    #[error("{}: tensor `{tensor}` is missing", file.display())]
+    Missing {
+        /// The file or folder.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor is there that the model does not have.
+    #[error("{}: tensor `{tensor}` is not one of a model with this configuration", file.display())]
+    Unexpected {
+        /// The file or folder.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
+    /// The tokenizer does not fit the model.
+    #[error("{}: the tokenizer has {tokens} tokens, the model {vocabulary}", file.display())]
+    Vocabulary {
+        /// The file or folder.
+        file: PathBuf,
+        /// Tokens of the tokenizer.
+        tokens: usize,
+        /// Tokens of the model.
+        vocabulary: usize,
+    },
+    /// Nothing says which token ends a response.
+    #[error("{} has no `eos_token` to end a response", .0.display())]
+    NoEnd(PathBuf),
+    /// The tokenizer in a GGUF file.
+    #[error(transparent)]
+    GgufTokenizer(#[from] GgufTokenizerError),
+    /// The tokenizer in `tokenizer.json`.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The sizes do not fit together.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

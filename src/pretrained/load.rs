@@ -1,0 +1,166 @@
+//! A pretrained model from its files.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::config::Description;
+use super::error::LoadError;
+use super::gguf_tokenizer;
+use super::names::{Naming, Order, Source, is_redundant, sources};
+use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
+use crate::data::Parameters;
+use crate::kernels::Device;
+use crate::model::{Arch, Policy, Tokenizer};
+
+/// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
+/// whose description was read.
+///
+/// ```no_run
+/// use pspo::kernels::Device;
+/// use pspo::pretrained::{Pretrained, presets::Qwen25Coder05B};
+///
+/// let model = Pretrained::open("Qwen2.5-Coder-0.5B-Instruct")?;
+/// let policy = model.policy::<Qwen25Coder05B>(&Device::cpu())?;
+/// let tokenizer = model.tokenizer()?;
+/// # Ok::<(), pspo::pretrained::LoadError>(())
+/// ```
+#[derive(Debug)]
+pub struct Pretrained {
+    path: PathBuf,
+    description: Description,
+    files: Files,
+}
+
+#[derive(Debug)]
+enum Files {
+    Hub(SafetensorsFiles),
+    Gguf(Gguf),
+}
+
+impl Pretrained {
+    /// Opens a folder or a GGUF file and reads what it says of the model. Tensors are read later.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, or the model is none that the trunk computes.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        let path = path.as_ref().to_owned();
+        let (description, files) = if path.is_dir() {
+            let description = Description::from_json(&path.join("config.json"))?;
+            (description, Files::Hub(SafetensorsFiles::open(&path)?))
+        } else {
+            let gguf = Gguf::open(&path)?;
+            (Description::from_gguf(&gguf)?, Files::Gguf(gguf))
+        };
+        Ok(Self { path, description, files })
+    }
+
+    /// Family and sizes.
+    pub fn description(&self) -> Description {
+        self.description
+    }
+
+    /// The parameters of a policy of shape `A`, in 32-bit floats.
+    ///
+    /// # Errors
+    /// If the model has another shape, or a tensor is missing, not expected, of another shape or cannot be read.
+    pub fn parameters<A: Arch>(&self) -> Result<Parameters, LoadError> {
+        let file = match &self.files {
+            Files::Hub(_) => &self.path.join("config.json"),
+            Files::Gguf(_) => &self.path,
+        };
+        self.description.must_be::<A>(file)?;
+        let (files, naming): (&dyn TensorSource, _) = match &self.files {
+            Files::Hub(files) => (files, Naming::Transformers),
+            Files::Gguf(gguf) => (gguf, Naming::Gguf),
+        };
+        let sources = sources(naming, self.description.family, &A::DIMS);
+        let known: HashSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        for name in files.names() {
+            if !known.contains(name) && !is_redundant(naming, &A::DIMS, name) {
+                return Err(LoadError::Unexpected { file: self.path.clone(), tensor: name.to_owned() });
+            }
+        }
+        for source in &sources {
+            self.check(files, source)?;
+        }
+        let mut parameters = Parameters::zeros(A::DIMS.policy_layout());
+        for source in &sources {
+            let values = files.read(&source.name)?;
+            let (_, shape, place) = parameters
+                .layout()
+                .iter()
+                .find(|(name, ..)| *name == source.target)
+                .expect("every source has a place in the layout");
+            let columns = shape[shape.len() - 1];
+            put(source, &values, columns, &mut parameters.values_mut()[place]);
+        }
+        Ok(parameters)
+    }
+
+    fn check(&self, files: &dyn TensorSource, source: &Source) -> Result<(), LoadError> {
+        let (file, tensor) = (self.path.clone(), source.name.clone());
+        match files.shape(&source.name) {
+            None => Err(LoadError::Missing { file, tensor }),
+            Some(found) if found != source.shape => {
+                Err(LoadError::Tensor { file, tensor, found: found.to_vec(), needed: source.shape.clone() })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A policy of shape `A`.
+    ///
+    /// # Errors
+    /// As [`Pretrained::parameters`], or if the device has no room.
+    pub fn policy<A: Arch>(&self, device: &Device) -> Result<Policy<A>, LoadError> {
+        Ok(Policy::new(device, &self.parameters::<A>()?)?)
+    }
+
+    /// The tokenizer; a response ends with the token that the files name for that.
+    ///
+    /// # Errors
+    /// If there is none, it cannot be read, or it has more tokens than the model.
+    pub fn tokenizer(&self) -> Result<Tokenizer, LoadError> {
+        let tokenizer = match &self.files {
+            Files::Gguf(gguf) => gguf_tokenizer::tokenizer(gguf)?,
+            Files::Hub(_) => Tokenizer::from_file(self.path.join("tokenizer.json"), &self.end()?)?,
+        };
+        let (tokens, vocabulary) = (tokenizer.vocabulary(), self.description.dims.vocabulary);
+        if tokens > vocabulary {
+            return Err(LoadError::Vocabulary { file: self.path.clone(), tokens, vocabulary });
+        }
+        Ok(tokenizer)
+    }
+
+    /// The `eos_token` of `tokenizer_config.json`.
+    fn end(&self) -> Result<String, LoadError> {
+        let file = self.path.join("tokenizer_config.json");
+        let io = |source| LoadError::Io { file: file.clone(), source };
+        let json = |source| LoadError::Json { file: file.clone(), source };
+        let config: Value =
+            serde_json::from_str(&std::fs::read_to_string(&file).map_err(io)?).map_err(json)?;
+        let end = &config["eos_token"];
+        let end = end.as_str().or_else(|| end["content"].as_str());
+        end.map(str::to_owned).ok_or(LoadError::NoEnd(file))
+    }
+}
+
+/// Writes a file's tensor into its part of the trunk's, which has `columns` columns.
+fn put(source: &Source, values: &[f32], columns: usize, to: &mut [f32]) {
+    match source.order {
+        Order::Kept => to.copy_from_slice(values),
+        order => {
+            let rows = source.shape[0];
+            // A bias is a weight of one input.
+            let inputs = values.len() / rows;
+            for (row, values) in values.chunks_exact(inputs).enumerate() {
+                let column = source.column + order.place(row);
+                for (input, &value) in values.iter().enumerate() {
+                    to[input * columns + column] = value;
+                }
+            }
+        }
+    }
+}

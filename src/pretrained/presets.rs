@@ -1,0 +1,46 @@
+//! Shapes of models that are often used. Another one is a dozen lines: the error for a model of another shape prints them.
+
+use crate::kernels::rotary::Scaling;
+
+crate::arch! {
+    /// SmolLM2-135M and its Instruct version.
+    pub struct SmolLm2135M {
+        name: "smollm2-135m", vocabulary: 49_152, width: 576, layers: 30, heads: 9, kv_heads: 3, head_size: 64,
+        hidden: 1536, positions: 8192, rope_theta: 100_000.0, norm_epsilon: 1e-5, tied: true,
+    }
+}
+
+crate::arch! {
+    /// Qwen2.5-Coder-0.5B and its Instruct version.
+    pub struct Qwen25Coder05B {
+        name: "qwen2.5-coder-0.5b", vocabulary: 151_936, width: 896, layers: 24, heads: 14, kv_heads: 2, head_size: 64,
+        hidden: 4864, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: true, qkv_bias: true,
+    }
+}
+
+crate::arch! {
+    /// Qwen2.5-Coder-1.5B and its Instruct version.
+    pub struct Qwen25Coder15B {
+        name: "qwen2.5-coder-1.5b", vocabulary: 151_936, width: 1536, layers: 28, heads: 12, kv_heads: 2, head_size: 128,
+        hidden: 8960, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: true, qkv_bias: true,
+    }
+}
+
+crate::arch! {
+    /// Qwen2.5-Coder-0.5B from a GGUF file of Qwen's, where the output layer is a tensor of its own, rounded otherwise than the
+    /// embedding table.
+    pub struct Qwen25Coder05BUntied {
+        name: "qwen2.5-coder-0.5b-untied", vocabulary: 151_936, width: 896, layers: 24, heads: 14, kv_heads: 2,
+        head_size: 64, hidden: 4864, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: false,
+        qkv_bias: true,
+    }
+}
+
+crate::arch! {
+    /// DeepSeek-Coder-1.3B, base and Instruct.
+    pub struct DeepSeekCoder13B {
+        name: "deepseek-coder-1.3b", vocabulary: 32_256, width: 2048, layers: 24, heads: 16, kv_heads: 16, head_size: 128,
+        hidden: 5504, positions: 16_384, rope_theta: 100_000.0, rope_scaling: Scaling::Linear { factor: 4.0 },
+        norm_epsilon: 1e-6,
+    }
+}
