@@ -84,6 +84,17 @@ fn words_that_are_tokens_are_taken_whole_by_llama() {
 }
 
 #[test]
+fn a_byte_that_no_token_has_is_dropped() {
+    let tokens: Vec<String> =
+        gguf::byte_characters().into_iter().filter(|&c| c != 'q').map(String::from).collect();
+    let mut file = gguf::tokenizer("smollm");
+    file.keys.truncate(2);
+    let file = file.texts("tokenizer.ggml.tokens", &tokens).texts("tokenizer.ggml.merges", &[]);
+    let tokenizer = gguf_tokenizer::tokenizer_with_end(&open(&file), "~").unwrap();
+    assert_eq!(pieces(&tokenizer, "aqb"), ["a", "b"]);
+}
+
+#[test]
 fn the_end_can_be_chosen() {
     let file = open(&gguf::tokenizer("qwen2"));
     assert_eq!(gguf_tokenizer::tokenizer_with_end(&file, "<fim>").unwrap().end(), 262);

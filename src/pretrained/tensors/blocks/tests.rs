@@ -24,6 +24,9 @@ impl Block {
     }
 }
 
+/// Puts a random number into an element's place in a block, and gives the value that it stands for.
+type Put = Box<dyn FnMut(&mut Block, usize, &mut ChaCha8Rng) -> f32>;
+
 fn scale(rng: &mut ChaCha8Rng) -> f16 {
     f16::from_f32(rng.random_range(-2.0..2.0))
 }
@@ -36,7 +39,7 @@ fn encode(dtype: Dtype, rng: &mut ChaCha8Rng) -> (Vec<u8>, Vec<f32>) {
     let (d32, m32) = (d.to_f32(), m.to_f32());
     // The highest bit of a five-bit number, by its place in a block of 32.
     let fifth = |block: &mut Block, at: usize, j: usize, q: u8| block.bits(at + j / 8, j % 8, q >> 4);
-    let mut value: Box<dyn FnMut(&mut Block, usize, &mut ChaCha8Rng) -> f32> = match dtype {
+    let mut value: Put = match dtype {
         Dtype::Q4_0 => Box::new(move |block, j, rng| {
             let q = rng.random_range(0..16_u8);
             block.bits(2 + j % 16, j / 16 * 4, q);
