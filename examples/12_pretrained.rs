@@ -1,11 +1,11 @@
 //! Loads a pretrained model, from a folder as on the Hugging Face hub or from a GGUF file, and continues a prompt.
 //!
 //! ```text
-//! cargo run --release --example 12_pretrained -- MODEL [PROMPT]
+//! cargo run --release --example 12_pretrained -- MODEL [PROMPT [FOLDER]]
 //! ```
 //!
 //! It prints the model's sizes, the mean log-probability of the prompt's tokens after the first, and the most
-//! likely continuation. Shapes are types, so a program knows those it can load: here the presets.
+//! likely continuation, and writes the model to FOLDER, as one that transformers loads. Shapes are types, so a program knows those it can load: here the presets.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -14,10 +14,10 @@ use pspo::data::numbers::Temperature;
 use pspo::data::{Seed, Sequence};
 use pspo::kernels::Device;
 use pspo::model::{Arch, Batch};
-use pspo::pretrained::Pretrained;
 use pspo::pretrained::presets::{
     DeepSeekCoder13B, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, SmolLm2135M,
 };
+use pspo::pretrained::{self, Pretrained};
 use pspo::rollouts::{Sampling, sample};
 
 const PROMPT: &str = "def fibonacci(n):\n";
@@ -30,20 +30,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let prompt = arguments.next().unwrap_or_else(|| PROMPT.to_owned());
+    let folder = arguments.next();
     let model = Pretrained::open(&path)?;
     let dims = model.description().dims;
     println!("{dims:?}");
     match (dims.width, dims.tied) {
-        (576, _) => proceed::<SmolLm2135M>(&model, &prompt),
-        (896, true) => proceed::<Qwen25Coder05B>(&model, &prompt),
-        (896, false) => proceed::<Qwen25Coder05BUntied>(&model, &prompt),
-        (1536, _) => proceed::<Qwen25Coder15B>(&model, &prompt),
+        (576, _) => proceed::<SmolLm2135M>(&model, &prompt, folder.as_deref()),
+        (896, true) => proceed::<Qwen25Coder05B>(&model, &prompt, folder.as_deref()),
+        (896, false) => proceed::<Qwen25Coder05BUntied>(&model, &prompt, folder.as_deref()),
+        (1536, _) => proceed::<Qwen25Coder15B>(&model, &prompt, folder.as_deref()),
         // The error for a model of another shape prints the arch to declare for it.
-        _ => proceed::<DeepSeekCoder13B>(&model, &prompt),
+        _ => proceed::<DeepSeekCoder13B>(&model, &prompt, folder.as_deref()),
     }
 }
 
-fn proceed<A: Arch>(model: &Pretrained, prompt: &str) -> Result<(), Box<dyn Error>> {
+fn proceed<A: Arch>(model: &Pretrained, prompt: &str, folder: Option<&str>) -> Result<(), Box<dyn Error>> {
     let tokenizer = model.tokenizer()?;
     let policy = model.policy::<A>(&Device::cpu())?;
     let tokens = tokenizer.encode(prompt)?;
@@ -62,5 +63,8 @@ fn proceed<A: Arch>(model: &Pretrained, prompt: &str) -> Result<(), Box<dyn Erro
     };
     let rollouts = sample(&policy, &tokenizer, &[tokens], 1, &sampling, Seed::root(0))?;
     println!("continuation {:?}\n{}", rollouts[0].sequence.response, rollouts[0].text);
+    if let Some(folder) = folder {
+        pretrained::save(folder, &A::DIMS, &policy.parameters()?, &tokenizer)?;
+    }
     Ok(())
 }

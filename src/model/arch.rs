@@ -74,7 +74,7 @@ impl Dims {
     /// If they do not fit together.
     pub fn check(&self) -> Result<(), ModelError> {
         match self.fault() {
-            Some(fault) => Err(ModelError::Dims { dims: *self, fault }),
+            Some(fault) => Err(ModelError::Dims { dims: Box::new(*self), fault }),
             None => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ pub enum ModelError {
     #[error("this is not the shape of a model: {fault}, but it is {dims:?}")]
     Dims {
         /// The sizes.
-        dims: Dims,
+        dims: Box<Dims>,
         /// What is wrong with them.
         fault: &'static str,
     },

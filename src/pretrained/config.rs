@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::error::LoadError;
+use super::error::{LoadError, ShapeMismatch};
 use super::tensors::Gguf;
 use crate::kernels::rotary::Scaling;
 use crate::model::{Arch, Dims};
@@ -160,7 +160,7 @@ impl Description {
             tied: config.tie_word_embeddings,
             qkv_bias: family == Family::Qwen2,
         };
-        dims.check()?;
+        dims.check().map_err(|source| LoadError::Sizes { file: file.to_owned(), source })?;
         Ok(Self { family, dims })
     }
 
@@ -216,7 +216,7 @@ impl Description {
             tied: gguf.shape("output.weight").is_none(),
             qkv_bias: family == Family::Qwen2,
         };
-        dims.check()?;
+        dims.check().map_err(|source| LoadError::Sizes { file: file.to_owned(), source })?;
         Ok(Self { family, dims })
     }
 
@@ -226,13 +226,10 @@ impl Description {
     /// Names the first size that differs, with both values, and an arch that fits.
     pub fn must_be<A: Arch>(&self, file: &Path) -> Result<(), LoadError> {
         let (found, needed) = (self.dims, A::DIMS);
-        let of = |key, found: &dyn std::fmt::Debug, needed: &dyn std::fmt::Debug| LoadError::Shape {
-            file: file.to_owned(),
-            key,
-            found: format!("{found:?}"),
-            needed: format!("{needed:?}"),
-            arch: A::NAME,
-            fitting: declaration(&self.dims),
+        let of = |key, found: &dyn std::fmt::Debug, needed: &dyn std::fmt::Debug| {
+            let (file, found, needed) = (file.to_owned(), format!("{found:?}"), format!("{needed:?}"));
+            let fitting = declaration(&self.dims);
+            Err(Box::new(ShapeMismatch { file, key, found, needed, arch: A::NAME, fitting }).into())
         };
         for (key, found, needed) in [
             ("vocabulary", found.vocabulary, needed.vocabulary),
@@ -244,28 +241,28 @@ impl Description {
             ("hidden", found.hidden, needed.hidden),
         ] {
             if found != needed {
-                return Err(of(key, &found, &needed));
+                return of(key, &found, &needed);
             }
         }
         if needed.positions > found.positions {
-            return Err(of("positions", &found.positions, &needed.positions));
+            return of("positions", &found.positions, &needed.positions);
         }
         for (key, found, needed) in [
             ("rope_theta", found.rope_theta, needed.rope_theta),
             ("norm_epsilon", found.norm_epsilon, needed.norm_epsilon),
         ] {
             if (found - needed).abs() > 1e-6 * found.abs() {
-                return Err(of(key, &found, &needed));
+                return of(key, &found, &needed);
             }
         }
         if found.rope_scaling != needed.rope_scaling {
-            return Err(of("rope_scaling", &found.rope_scaling, &needed.rope_scaling));
+            return of("rope_scaling", &found.rope_scaling, &needed.rope_scaling);
         }
         for (key, found, needed) in
             [("tied", found.tied, needed.tied), ("qkv_bias", found.qkv_bias, needed.qkv_bias)]
         {
             if found != needed {
-                return Err(of(key, &found, &needed));
+                return of(key, &found, &needed);
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
-//! Why a pretrained model could not be loaded.
+//! Why a model could not be loaded or saved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::gguf_tokenizer::GgufTokenizerError;
 use super::tensors::FileError;
+use crate::data::LayoutError;
 use crate::model::{ModelError, TokenizerError};
 
 /// A pretrained model could not be loaded.
@@ -44,21 +45,8 @@ pub enum LoadError {
         needed: &'static str,
     },
     /// The model has another shape than the type that it is loaded as.
-    #[error("{}: `{key}` is {found}, and {needed} in the arch `{arch}`; an arch that fits:\n{fitting}", file.display())]
-    Shape {
-        /// The file.
-        file: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        found: String,
-        /// The arch's value.
-        needed: String,
-        /// The arch's name.
-        arch: &'static str,
-        /// An arch that the model fits.
-        fitting: String,
-    },
+    #[error(transparent)]
+    Shape(#[from] Box<ShapeMismatch>),
     /// A tensor has another shape than the configuration says.
     #[error("{}: tensor `{tensor}` has shape {found:?}, {needed:?} is needed", file.display())]
     Tensor {
@@ -107,6 +95,67 @@ pub enum LoadError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The sizes do not fit together.
+    #[error("{}: {source}", file.display())]
+    Sizes {
+        /// The file.
+        file: PathBuf,
+        /// Which, and what they must be.
+        source: ModelError,
+    },
+    /// The device has no room for the model.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+/// The model has another shape than the type that it is loaded as.
+#[derive(Debug, Error)]
+#[error("{}: `{key}` is {found}, and {needed} in the arch `{arch}`; an arch that fits:\n{fitting}", file.display())]
+#[non_exhaustive]
+pub struct ShapeMismatch {
+    /// The file.
+    pub file: PathBuf,
+    /// The first key that differs, as [`arch!`](crate::arch!) has it.
+    pub key: &'static str,
+    /// The model's value.
+    pub found: String,
+    /// The arch's value.
+    pub needed: String,
+    /// The arch's name.
+    pub arch: &'static str,
+    /// An arch that the model fits.
+    pub fitting: String,
+}
+
+/// A policy could not be saved.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The parameters are not those of a policy of the shape given.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A file or folder cannot be written.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The tensors cannot be written.
+    #[error("{}: {source}", file.display())]
+    Safetensors {
+        /// The file.
+        file: PathBuf,
+        /// What the `safetensors` crate said.
+        source: safetensors::SafeTensorError,
+    },
+    /// The tokenizer cannot be written as JSON.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+impl SaveError {
+    pub(super) fn io(file: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { file: file.to_owned(), source }
+    }
 }

@@ -1,6 +1,6 @@
 //! Pretrained models: from a folder as on the Hugging Face hub or from a GGUF file to a policy and its tokenizer.
 //!
-//! [`Pretrained`] reads both; [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes
+//! [`Pretrained`] reads both, [`save`] writes the first; [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes
 //! the tokenizer that a GGUF file has in its metadata, [`presets`] has the shapes of common models.
 
 pub mod config;
@@ -9,7 +9,9 @@ pub mod gguf_tokenizer;
 mod load;
 mod names;
 pub mod presets;
+mod save;
 pub mod tensors;
 
-pub use error::LoadError;
+pub use error::{LoadError, SaveError, ShapeMismatch};
 pub use load::Pretrained;
+pub use save::save;

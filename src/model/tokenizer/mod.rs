@@ -130,6 +130,11 @@ impl Tokenizer {
         self.end
     }
 
+    /// That token's name, as `tokenizer.json` has it.
+    pub fn end_name(&self) -> String {
+        self.inner.id_to_token(self.end).expect("the end was a token when the tokenizer was made")
+    }
+
     /// How many tokens there are.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
