@@ -5,7 +5,8 @@
 //! ```
 //!
 //! It prints the model's sizes, the mean log-probability of the prompt's tokens after the first, and the most
-//! likely continuation, and writes the model to FOLDER, as one that transformers loads. Shapes are types, so a program knows those it can load: here the presets.
+//! likely continuation, and writes the model to FOLDER, in files that transformers loads. Shapes are types, so a
+//! program knows those it can load: here the presets.
 
 use std::error::Error;
 use std::num::NonZeroUsize;

@@ -74,7 +74,11 @@ pub fn save(
         "clean_up_tokenization_spaces": false, "model_max_length": dims.positions,
     });
     text("tokenizer_config.json", format!("{class:#}\n"))?;
-    text("config.json", format!("{:#}\n", config(dims, tokenizer.end())))
+    text("config.json", format!("{:#}\n", config(dims, tokenizer.end())))?;
+    // The crate makes a file that only its owner may read: whoever may read the others is to read it as well.
+    let (config, model) = (folder.join("config.json"), folder.join("model.safetensors"));
+    let permissions = std::fs::metadata(&config).map_err(SaveError::io(&config))?.permissions();
+    std::fs::set_permissions(&model, permissions).map_err(SaveError::io(&model))
 }
 
 fn family(dims: &Dims) -> Family {
