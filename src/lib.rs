@@ -4,6 +4,7 @@ pub mod answer;
 pub mod config;
 pub mod data;
 pub mod eval;
+pub mod formats;
 pub mod kernels;
 pub mod label;
 pub mod model;

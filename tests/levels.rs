@@ -13,6 +13,7 @@ const LEVELS: &[&[&str]] = &[
     &["answer", "plugin", "kernels", "sandbox"],
     &["model"],
     &[
+        "formats",
         "problems",
         "rollouts",
         "verify",
