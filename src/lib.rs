@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod answer;
 pub mod config;
 pub mod data;
 pub mod eval;
+pub mod formats;
 pub mod kernels;
 pub mod label;
 pub mod model;

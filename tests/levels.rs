@@ -10,9 +10,10 @@ use std::path::Path;
 /// The modules of `src/`, from the lowest level up. Those of one level do not use each other.
 const LEVELS: &[&[&str]] = &[
     &["data"],
-    &["plugin", "kernels", "sandbox"],
+    &["answer", "plugin", "kernels", "sandbox"],
     &["model"],
     &[
+        "formats",
         "problems",
         "rollouts",
         "verify",

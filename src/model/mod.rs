@@ -4,6 +4,7 @@
 pub mod arch;
 pub mod batch;
 mod cache;
+pub mod chat;
 pub mod decode;
 pub mod error;
 pub mod init;

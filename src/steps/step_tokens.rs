@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::answer::Program;
 use crate::data::Steps;
 
 /// Where the tokens end does not fit the response's text.
@@ -28,6 +29,14 @@ pub enum StepTokenError {
         end: usize,
         /// The response's length in bytes.
         len: usize,
+    },
+    /// The steps are those of another program.
+    #[error("the steps are those of {steps} bytes, but the response wrote {own} bytes of the program")]
+    Program {
+        /// Bytes that the steps tile.
+        steps: usize,
+        /// Bytes of the program's own text.
+        own: usize,
     },
 }
 
@@ -60,17 +69,61 @@ pub enum StepTokenError {
 /// # Errors
 /// If `token_ends` ever falls, or the last token does not end where the program does.
 pub fn step_tokens(steps: &Steps, token_ends: &[usize]) -> Result<Vec<usize>, StepTokenError> {
+    tokens_of(steps, token_ends, steps.program().len(), Some)
+}
+
+/// As [`step_tokens`], for a program that is a part of the response: `steps` are those of
+/// [`program.own()`](Program::own), `token_ends` those of the whole response. The token that ends a step may hold
+/// what stands behind it in the response, such as the marks that close the program's block.
+///
+/// ```
+/// use pspo::answer::Extraction;
+/// use pspo::plugin::CheckedSplitter;
+/// use pspo::steps::{Lines, own_steps, program_step_tokens};
+///
+/// let response = "So:\n```py\nx = 1\ny = 2\n```";
+/// let token_ends = [3, 7, 9, 10, 15, 16, 21, 24, 25];
+/// //  "So:", "\n```", "py", "\n", "x = 1", "\n", "y = 2", "\n``", "`"
+/// let program = Extraction::fenced().program("", response).unwrap();
+/// let steps = own_steps(&CheckedSplitter::new(Lines::python()), &program)?;
+/// assert_eq!(program_step_tokens(&steps, &program, &token_ends)?, [5, 7]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`step_tokens`], and if the steps do not tile the program's own text.
+pub fn program_step_tokens(
+    steps: &Steps,
+    program: &Program,
+    token_ends: &[usize],
+) -> Result<Vec<usize>, StepTokenError> {
+    let (tiled, own) = (steps.program().len(), program.own().len());
+    if tiled != own {
+        return Err(StepTokenError::Program { steps: tiled, own });
+    }
+    tokens_of(steps, token_ends, program.response_len(), |byte| program.response_byte(byte))
+}
+
+/// `place` is where in the response of `len` bytes a byte of the steps' text is.
+fn tokens_of(
+    steps: &Steps,
+    token_ends: &[usize],
+    len: usize,
+    place: impl Fn(usize) -> Option<usize>,
+) -> Result<Vec<usize>, StepTokenError> {
     if let Some(at) = token_ends.windows(2).position(|pair| pair[1] < pair[0]) {
         let (before, end) = (token_ends[at], token_ends[at + 1]);
         return Err(StepTokenError::Unordered { token: at + 1, end, before });
     }
-    let (end, len) = (token_ends.last().copied().unwrap_or(0), steps.program().len());
+    let end = token_ends.last().copied().unwrap_or(0);
     if end != len {
         return Err(StepTokenError::Length { end, len });
     }
-    // The first token that ends at or behind the line end: those before it end earlier, so it holds
-    // the byte before.
-    let token = |step| token_ends.partition_point(|&end| end < steps.line_end(step));
+    // The first token that ends behind the line's last byte: those before it end earlier, so it holds the byte.
+    let token = |step| {
+        let byte = place(steps.line_end(step) - 1).expect("the steps tile what the response wrote");
+        token_ends.partition_point(|&end| end <= byte)
+    };
     Ok((0..steps.len()).map(token).collect())
 }
 
@@ -171,6 +224,36 @@ mod tests {
             step_tokens(&steps, &[2, 1, 3]),
             Err(StepTokenError::Unordered { token: 1, end: 1, before: 2 })
         );
+    }
+
+    #[test]
+    fn a_program_within_a_response_ends_its_steps_at_the_responses_tokens() {
+        use crate::answer::Extraction;
+        use crate::steps::own_steps;
+
+        let check = |given: &str, tokens: &[&str], extraction: &Extraction, expected: &[usize]| {
+            let response = tokens.concat();
+            let program = extraction.program(given, &response).unwrap();
+            let steps = own_steps(&CheckedSplitter::new(Lines::python()), &program).unwrap();
+            let ends: Vec<_> = (1..=tokens.len()).map(|count| tokens[..count].concat().len()).collect();
+            assert_eq!(program_step_tokens(&steps, &program, &ends).unwrap(), expected, "{tokens:?}");
+        };
+        let fenced = Extraction::fenced();
+        check("", &["So:", "\n", "```\na", "\nb", "\n```", "\nIt", " is."], &fenced, &[3, 4]);
+        // The text before the block shares a token with its first line, and there is none behind it.
+        check("", &["So:\n```\na\nb", "\n"], &fenced, &[0, 1]);
+        check("", &[" ```\n", " a", "\n", " ", " b", "\n ```", ""], &fenced, &[2, 5]);
+        check("```\n", &["a", "\n", "```\n", "b"], &fenced, &[1]);
+        let completion = Extraction::completion();
+        check("x\n", &["  a", "\n\n", "def", " g"], &completion, &[1]);
+        check("x", &["\n", "a", "\nprint", "(a)"], &completion, &[2]);
+        let program = fenced.program("", "```\na\n```").unwrap();
+        let steps = own_steps(&CheckedSplitter::new(Lines::python()), &program).unwrap();
+        let error = program_step_tokens(&steps, &program, &[4, 6]);
+        assert_eq!(error, Err(StepTokenError::Length { end: 6, len: 9 }));
+        let other = CheckedSplitter::new(Lines::python()).split("a").unwrap();
+        let error = program_step_tokens(&other, &program, &[9]);
+        assert_eq!(error, Err(StepTokenError::Program { steps: 1, own: 2 }));
     }
 
     /// A byte-level tokenizer whose vocabulary has merged tokens across line ends, as real ones do.

@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Extraction, WhichBlock, WithoutBlock};
 use crate::plugin::{Outcome, Submission, Verdict, Verifier, VerifierConfig, VerifyError};
 
 /// Judges the program in a response's fenced block by another verifier.
 ///
-/// The program is what [`last_block`] says; a response without a block is [`Outcome::NoCode`].
+/// The program is the last block that has content; a response without one is [`Outcome::NoCode`]. Steps are lines of the
+/// whole response: where lines of the program alone are to be labelled and rewarded, an [`Extraction`] takes it from
+/// the response for all stages alike.
 ///
 /// ```
 /// use pspo::data::Problem;
@@ -33,10 +36,16 @@ impl<V: Verifier> Fenced<V> {
 
 impl<V: Verifier> Verifier for Fenced<V> {
     fn verify(&self, submission: Submission<'_>) -> Result<Verdict, VerifyError> {
-        match last_block(submission.program) {
-            Some(program) => self.0.verify(Submission { program, ..submission }),
+        const BLOCK: Extraction = Extraction::Fenced {
+            block: WhichBlock::Last,
+            languages: Vec::new(),
+            without_block: WithoutBlock::NoProgram,
+        };
+        match BLOCK.program("", submission.program) {
+            Some(program) => self.0.verify(Submission { program: program.text(), ..submission }),
             None => {
-                let (total, detail) = (submission.tests.len(), "the response has no fenced block".into());
+                let (total, detail) =
+                    (submission.tests.len(), "the response has no fenced block with content".into());
                 Ok(Verdict { outcome: Outcome::NoCode, passed: 0, total, detail, seconds: 0.0 })
             }
         }
@@ -70,69 +79,5 @@ crate::card! {
 impl VerifierConfig for FencedConfig {
     fn build(&self) -> Result<Box<dyn Verifier>, VerifyError> {
         Ok(Box::new(Fenced::new(self.verifier.build()?)))
-    }
-}
-
-/// The text within the last fenced block of a response.
-///
-/// A block begins with a line of three or more backticks or tildes, behind at most three blanks, and whatever follows
-/// them (the language); it ends with a line of at least as many of the same and nothing else. One that is not closed ends
-/// with the response. Later blocks count more than earlier ones, as a model corrects itself.
-pub fn last_block(response: &str) -> Option<&str> {
-    let mut last = None;
-    let mut open: Option<(char, usize, usize)> = None;
-    let mut start = 0;
-    for line in response.split_inclusive('\n') {
-        let end = start + line.len();
-        match (fence(line), open) {
-            (Some((mark, length, rest)), None) if mark != '`' || !rest.contains('`') => {
-                open = Some((mark, length, end));
-            }
-            (Some((mark, length, "")), Some((opened, least, from))) if mark == opened && length >= least => {
-                last = Some(&response[from..start]);
-                open = None;
-            }
-            _ => {}
-        }
-        start = end;
-    }
-    match open {
-        Some((.., from)) => Some(&response[from..]),
-        None => last,
-    }
-}
-
-/// The mark, its length and what follows it, if a line may begin or end a block.
-fn fence(line: &str) -> Option<(char, usize, &str)> {
-    let text = line.trim_start_matches(' ');
-    let mark = text.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
-    let rest = text.trim_start_matches(mark);
-    let length = text.len() - rest.len();
-    (length >= 3 && line.len() - text.len() <= 3).then(|| (mark, length, rest.trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_block_is_the_program() {
-        for (response, block) in [
-            ("", None),
-            ("x = 1", None),
-            ("``x``\n`` ` ``", None),
-            ("```\nx\n```", Some("x\n")),
-            ("```python\nx\n```\ntext\n```\ny\n```\nend", Some("y\n")),
-            ("```\nx\n```\n```py\ny\nz", Some("y\nz")),
-            ("```\nx\n```\n```", Some("")),
-            ("~~~\n```\nx\n```\n~~~\n", Some("```\nx\n```\n")),
-            ("````\n```\nx\n````", Some("```\nx\n")),
-            ("```\nx\n``` not the end\ny\n```", Some("x\n``` not the end\ny\n")),
-            ("   ```\r\nx\r\n   ```\r\n", Some("x\r\n")),
-            ("    ```\nindented text\n    ```", None),
-            ("```x``` is no block", None),
-        ] {
-            assert_eq!(last_block(response), block, "{response:?}");
-        }
     }
 }

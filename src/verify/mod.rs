@@ -19,7 +19,7 @@ pub use answer_match::{AnswerMatch, AnswerMatchConfig};
 pub use compare::{excerpt, same_output, same_value};
 #[cfg(target_os = "linux")]
 pub use failure::{build_failure, failure, run_failure, silence};
-pub use fenced::{Fenced, FencedConfig, last_block};
+pub use fenced::{Fenced, FencedConfig};
 pub use matching::{matches_output, matches_value};
 pub use pool::{ErrorLimit, JobsError, Judged, TooManyErrors, VerifierPool};
 pub use tally::{Failure, Tally, failed, output_failure};

@@ -3,6 +3,7 @@
 mod text;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use text::Text;
 use thiserror::Error;
@@ -40,6 +41,8 @@ pub enum TokenizerError {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     end: u32,
+    /// The same, for which special tokens in a text are tokens; made when one is asked for them.
+    special: OnceLock<Box<tokenizers::Tokenizer>>,
 }
 
 impl Tokenizer {
@@ -105,7 +108,7 @@ impl Tokenizer {
         // Whatever the file says of it, the end has no text, and no text is the end.
         inner.add_special_tokens(&[AddedToken::from(end, true)]);
         inner.set_encode_special_tokens(true);
-        Ok(Self { inner, end: id })
+        Ok(Self { inner, end: id, special: OnceLock::new() })
     }
 
     /// The tokenizer in a file, whose token `end` ends a sequence.
@@ -146,6 +149,29 @@ impl Tokenizer {
     /// If the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec())
+    }
+
+    /// The tokens of a text in which special tokens are spelled, as a [chat template](super::chat) spells them. No
+    /// others are added: a template that wants a token at the beginning says so.
+    ///
+    /// ```
+    /// use pspo::model::Tokenizer;
+    ///
+    /// let tokenizer = Tokenizer::train(["x"], 257)?;
+    /// assert_eq!(tokenizer.encode_special("a<|end|>")?.last(), Some(&tokenizer.end()));
+    /// assert_eq!(tokenizer.encode("<|end|>")?.len(), 7); // plain text
+    /// # Ok::<(), pspo::model::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the `tokenizers` crate fails.
+    pub fn encode_special(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let special = self.special.get_or_init(|| {
+            let mut special = self.inner.clone();
+            special.set_encode_special_tokens(false);
+            Box::new(special)
+        });
+        Ok(special.encode_fast(text, false)?.get_ids().to_vec())
     }
 
     /// A prompt with a response that ends, for training.
