@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 
 use pspo::data::{Label, Labels, Problem, ResponseClass, Seed, Task};
 use pspo::label::{BinarySearch, EveryPrefix, LabelCounts};
-use pspo::model::ModelError;
 use pspo::plugin::labeler::Answer;
 use pspo::plugin::{Answers, CheckedLabeler, CheckedSplitter, Next, splitter_fn};
 use pspo::rollouts::{self, Completion, Feed, Job, Rollout};
@@ -42,11 +41,11 @@ fn reasons(collected: &Collected) -> Vec<(usize, String)> {
 struct One(Option<Job>, Completion);
 
 impl Feed for One {
-    type Error = ModelError;
-    fn next(&mut self) -> Result<Option<Job>, ModelError> {
+    type Error = CollectError;
+    fn next(&mut self) -> Result<Option<Job>, CollectError> {
         Ok(self.0.take())
     }
-    fn finished(&mut self, _: usize, completion: Completion) -> Result<(), ModelError> {
+    fn finished(&mut self, _: usize, completion: Completion) -> Result<(), CollectError> {
         self.1 = completion;
         Ok(())
     }
@@ -87,16 +86,18 @@ fn naive(
                 prefix: decoder.prefill(&[shared]).unwrap().remove(0),
                 shared: shared.len(),
                 last,
+                begun: kept.to_vec(),
                 stream: stream.index(prefix as u64).index(k as u64),
                 max_new_tokens: setup.sampling.max_new_tokens.get() - kept.len(),
             };
             let mut one = One(Some(job), Completion::default());
-            rollouts::run(&mut decoder, setup.tokenizer.end(), &setup.sampling, 1, &mut one).unwrap();
+            rollouts::run(&mut decoder, &setup.tokenizer, &setup.sampling, 1, &mut one).unwrap();
             let One(_, completion) = one;
             cost.completions += 1;
             cost.completion_tokens += completion.tokens.len();
             cost.verdicts += usize::from(completion.finished);
-            let program = setup.tokenizer.decode(&[kept, &completion.tokens].concat()).unwrap();
+            let decoded = setup.tokenizer.decode_with_ends(&[kept, &completion.tokens].concat()).unwrap();
+            let (program, _) = setup.sampling.cut(decoded);
             completion.finished && judge(&program)
         });
         answers.asked.push(Answer { prefix, recoverable });
@@ -119,20 +120,41 @@ fn distinct(rollouts: &[Rollout]) -> Vec<Rollout> {
 
 #[test]
 fn labels_and_cost_are_those_of_one_question_at_a_time() {
-    let setup = setup(10);
+    one_at_a_time(&setup(10));
+}
+
+#[test]
+fn stop_sequences_end_completions_as_they_end_responses() {
+    let mut setup = setup(10);
+    setup.sampling.stop = vec!["x += 2".into(), "1\nprint(x)\nx".into()];
+    let Setup { policy, tokenizer, problems, sampling, .. } = &setup;
+    let prompts: Vec<_> = problems.iter().map(|problem| tokenizer.encode(&problem.prompt).unwrap()).collect();
+    setup.rollouts = rollouts::sample(policy, tokenizer, &prompts, 10, sampling, seed()).unwrap();
+    // Those that begin with a stop sequence have no steps.
+    setup.rollouts.retain(|rollout| !rollout.text.is_empty());
+    let stopped = |rollout: &&Rollout| {
+        rollout.finished && rollout.sequence.response.last() != Some(&setup.tokenizer.end())
+    };
+    let stopped = setup.rollouts.iter().filter(stopped).count();
+    assert!(stopped > 10 && stopped < setup.rollouts.len(), "{stopped} of {}", setup.rollouts.len());
+    assert!(setup.rollouts.iter().all(|rollout| !rollout.text.contains("x += 2")));
+    one_at_a_time(&setup);
+}
+
+fn one_at_a_time(setup: &Setup) {
     let rollouts = distinct(&setup.rollouts);
     for labeler in
         [CheckedLabeler::new(BinarySearch::best_of(K)), CheckedLabeler::new(EveryPrefix::best_of(2))]
     {
         let pool = verifier(|_| false);
-        let Setup { policy, tokenizer, problems, sampling, .. } = &setup;
+        let Setup { policy, tokenizer, problems, sampling, .. } = setup;
         let collected =
             collect(policy, tokenizer, problems, &rollouts, &splitter(), &labeler, &pool, sampling, seed())
                 .unwrap();
         assert!(collected.skipped.is_empty());
         let mut cost = CollectCost::default();
         for (labeled, rollout) in collected.responses.iter().zip(&rollouts) {
-            let expected = naive(&setup, rollout, &labeler, is_right, &mut cost);
+            let expected = naive(setup, rollout, &labeler, is_right, &mut cost);
             assert_eq!(labeled.labels, expected, "{:?}", rollout.text);
         }
         // The naive driver stops a question at its first pass, so this one does as well.

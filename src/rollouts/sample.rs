@@ -29,9 +29,9 @@ pub struct Rollout {
     pub sequence: Sequence,
     /// Log-probability of each response token under the policy that sampled it, at its temperature.
     pub log_probs: Vec<f32>,
-    /// Whether the response ended by itself: one cut at the length limit counts as a failure.
+    /// Whether the response ended by itself or at a stop sequence: one cut at the length limit counts as a failure.
     pub finished: bool,
-    /// The response's text, without the end-of-sequence token.
+    /// The response's text, without the end-of-sequence token, and up to the stop sequence that ended it.
     pub text: String,
     /// For each response token, the byte of the text just past it.
     pub token_ends: Vec<usize>,
@@ -63,9 +63,9 @@ struct Shard<'a> {
 }
 
 impl Feed for Shard<'_> {
-    type Error = ModelError;
+    type Error = RolloutError;
 
-    fn next(&mut self) -> Result<Option<Job>, ModelError> {
+    fn next(&mut self) -> Result<Option<Job>, RolloutError> {
         let Some(id) = self.jobs.next() else { return Ok(None) };
         let prompt = id / self.per_prompt;
         let tokens = &self.prompts[prompt];
@@ -74,12 +74,13 @@ impl Feed for Shard<'_> {
             prefix: self.prefixes[&prompt].clone(),
             shared: tokens.len() - 1,
             last: tokens[tokens.len() - 1],
+            begun: Vec::new(),
             stream: self.seed.index(id as u64),
             max_new_tokens: self.max_new_tokens.min(self.positions - tokens.len()),
         }))
     }
 
-    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), ModelError> {
+    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), RolloutError> {
         self.done[id - self.first] = Some(completion);
         Ok(())
     }
@@ -133,16 +134,16 @@ pub fn sample<A: Arch>(
                 positions: A::DIMS.positions,
                 seed,
             };
-            engine::run(&mut decoder, tokenizer.end(), sampling, SLOTS, &mut shard)?;
+            engine::run(&mut decoder, tokenizer, sampling, SLOTS, &mut shard)?;
             Ok(shard.done)
         })
-        .collect::<Result<Vec<_>, ModelError>>()?;
+        .collect::<Result<Vec<_>, RolloutError>>()?;
     let completions = completions.into_iter().flatten().map(|done| done.expect("the engine ends every job"));
     completions
         .enumerate()
         .map(|(id, completion)| {
             let prompt = id / per_prompt;
-            let (text, token_ends) = tokenizer.decode_with_ends(&completion.tokens)?;
+            let (text, token_ends) = sampling.cut(tokenizer.decode_with_ends(&completion.tokens)?);
             Ok(Rollout {
                 prompt,
                 sequence: Sequence { prompt: prompts[prompt].clone(), response: completion.tokens },
@@ -161,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::kernels::Device;
+    use crate::model::tokenizer::stop_at;
 
     crate::arch! {
         /// With 143 tokens that no tokenizer of bytes knows, as where a size was rounded up.
@@ -198,9 +200,9 @@ mod tests {
         let policy = Policy::<Padded>::random(&Device::cpu(), Seed::root(1)).unwrap();
         let prompts: Vec<Vec<u32>> =
             (0..150).map(|prompt| vec![1 + prompt % 7; 1 + prompt as usize % 9]).collect();
+        let sampling = Sampling { stop: vec!["e".into(), "\n".into()], ..Sampling::default() };
         let responses = |threads, prompts: &[Vec<u32>]| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let sampling = Sampling::default();
             pool.install(|| sample(&policy, &tokenizer, prompts, 2, &sampling, Seed::root(2)).unwrap())
         };
         // So many that each thread decodes rows of its own, in one task and in several.
@@ -211,6 +213,38 @@ mod tests {
         for threads in [1, 2, 3] {
             assert_eq!(responses(threads, &prompts[..3]), all[..6], "{threads} threads");
         }
+    }
+
+    #[test]
+    fn a_response_stops_where_its_text_holds_a_stop_sequence() {
+        let length = NonZeroUsize::new(50).unwrap();
+        let free = Sampling { max_new_tokens: length, ..Sampling::default() };
+        let (tokenizer, free_rollouts) = rollouts(&free);
+        // Single letters are frequent enough among random bytes, pairs of them span tokens.
+        let stop = ["e", "", "\n", "a", "no such text"].map(str::to_owned).to_vec();
+        let stopping = Sampling { stop, ..free };
+        let (_, rollouts) = rollouts(&stopping);
+        let mut stopped = 0;
+        for (rollout, free) in rollouts.iter().zip(&free_rollouts) {
+            let tokens = &rollout.sequence.response;
+            // The same tokens as far as they go: watching draws nothing.
+            assert_eq!(tokens[..], free.sequence.response[..tokens.len()]);
+            assert_eq!(rollout.log_probs[..], free.log_probs[..tokens.len()]);
+            let holds = |count: usize| {
+                stop_at(&tokenizer.decode(&tokens[..count]).unwrap(), &stopping.stop).is_some()
+            };
+            assert!(!holds(tokens.len() - 1));
+            assert_eq!(stop_at(&rollout.text, &stopping.stop), None);
+            assert_eq!(rollout.token_ends.last(), Some(&rollout.text.len()));
+            if holds(tokens.len()) {
+                stopped += 1;
+                assert!(rollout.finished);
+                assert!(free.text.starts_with(&rollout.text));
+            } else {
+                assert_eq!(rollout, free);
+            }
+        }
+        assert!(stopped > 10, "{stopped} of 128");
     }
 
     #[test]

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::numbers::{Temperature, TopP};
 use crate::kernels::vector::{exp, max, sum, vectorized};
+use crate::model::tokenizer::stop_at;
 
 /// How tokens are drawn. Training samples with top-p 1 and no top-k (checklist, 1); evaluation in the
 /// paper with temperature 0.2, top-p 0.95 and top-k 128.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
     /// Logits are divided by it.
@@ -21,12 +22,17 @@ pub struct Sampling {
     pub top_k: Option<NonZeroUsize>,
     /// A response is cut after this many tokens.
     pub max_new_tokens: NonZeroUsize,
+    /// A response ends, as if by itself, when its text holds one of these, whatever tokens spell it; an empty one ends
+    /// nothing. Kept are all tokens up to the one that completes the stop sequence, which is the last that was
+    /// drawn, and the text before it: tokens that spell nothing else end where the text ends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
 }
 
 impl Sampling {
     /// Sampling for training: the policy's own distribution at that temperature.
     pub const fn training(temperature: Temperature, max_new_tokens: NonZeroUsize) -> Self {
-        Self { temperature, top_p: TopP::new(1.0), top_k: None, max_new_tokens }
+        Self { temperature, top_p: TopP::new(1.0), top_k: None, max_new_tokens, stop: Vec::new() }
     }
 }
 
@@ -48,6 +54,15 @@ pub struct Drawn {
 }
 
 impl Sampling {
+    /// The text of a response with where its tokens end, less the stop sequence and what is behind it.
+    pub fn cut(&self, (mut text, mut token_ends): (String, Vec<usize>)) -> (String, Vec<usize>) {
+        if let Some(end) = stop_at(&text, &self.stop) {
+            text.truncate(end);
+            token_ends.iter_mut().for_each(|token_end| *token_end = end.min(*token_end));
+        }
+        (text, token_ends)
+    }
+
     /// Draws a token from logits `[vocabulary]`, which are overwritten.
     ///
     /// One number is drawn from `rng`, whatever the logits.
@@ -103,7 +118,7 @@ mod tests {
     use super::*;
     use crate::data::Seed;
 
-    fn frequencies(sampling: Sampling, logits: &[f32]) -> Vec<f32> {
+    fn frequencies(sampling: &Sampling, logits: &[f32]) -> Vec<f32> {
         let mut rng = Seed::root(3).rng();
         let mut counts = vec![0.0; logits.len()];
         for _ in 0..20_000 {
@@ -118,7 +133,7 @@ mod tests {
         let warm = Sampling { temperature: Temperature::new(0.5), ..Sampling::default() };
         let weights: Vec<f32> = logits.iter().map(|z| (z * 2.0_f32).exp()).collect();
         let total: f32 = weights.iter().sum();
-        for (got, weight) in frequencies(warm, &logits).iter().zip(&weights) {
+        for (got, weight) in frequencies(&warm, &logits).iter().zip(&weights) {
             assert!((got - weight / total).abs() < 0.015);
         }
         let drawn = warm.draw(&mut logits.to_vec(), &mut Seed::root(0).rng());
@@ -129,12 +144,12 @@ mod tests {
     fn top_k_and_top_p_leave_out_the_tail() {
         let logits = [0.0, 1.0, 2.0, -1.0];
         let two = Sampling { top_k: NonZeroUsize::new(2), ..Sampling::default() };
-        let counts = frequencies(two, &logits);
+        let counts = frequencies(&two, &logits);
         assert_eq!((counts[0], counts[3]), (0.0, 0.0));
         assert!((counts[2] / counts[1] - std::f32::consts::E).abs() < 0.15);
         // e² / Σ = 0.644, so 0.6 is reached by the first token alone
         let nucleus = Sampling { top_p: TopP::new(0.6), ..Sampling::default() };
-        assert!(frequencies(nucleus, &logits)[2] > 0.999);
+        assert!(frequencies(&nucleus, &logits)[2] > 0.999);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Text to tokens and back, by the `tokenizers` crate.
 
+mod stop;
 mod text;
 
 use std::path::Path;
 use std::sync::OnceLock;
 
+pub use stop::{Stop, stop_at};
 use text::Text;
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -212,13 +214,7 @@ impl Tokenizer {
     pub fn decode_with_ends(&self, tokens: &[u32]) -> Result<(String, Vec<usize>), TokenizerError> {
         let mut text = Text::new(&self.inner);
         for &token in tokens {
-            match self.inner.id_to_token(token) {
-                Some(name) if self.inner.get_added_vocabulary().is_special_token(&name) => {
-                    text.push_special()?
-                }
-                Some(_) => text.push(token)?,
-                None => text.push_unknown()?,
-            }
+            text.push(token)?;
         }
         text.finish()
     }

@@ -35,8 +35,30 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Adds a token that has text.
+    /// Adds a token.
     pub(super) fn push(&mut self, token: u32) -> Result<(), TokenizerError> {
+        match self.inner.id_to_token(token) {
+            Some(name) if self.inner.get_added_vocabulary().is_special_token(&name) => self.push_special(),
+            Some(_) => self.push_spelled(token),
+            None => self.push_unknown(),
+        }
+    }
+
+    /// The text so far from byte `from` on, as far as its characters are whole; `from` is one's boundary or within
+    /// one, which then is there as well.
+    pub(super) fn whole_from(&self, from: usize) -> String {
+        let piece = self.piece.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let begin = self.text.floor_char_boundary(from);
+        [&self.text[begin..], piece].concat()
+    }
+
+    /// Bytes of the text that are settled: they stay as they are.
+    pub(super) fn settled(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds a token that has text.
+    fn push_spelled(&mut self, token: u32) -> Result<(), TokenizerError> {
         self.pending.push(token);
         self.piece = self.decode_pending()?;
         let whole = self.piece.trim_end_matches(char::REPLACEMENT_CHARACTER).len();
@@ -50,14 +72,14 @@ impl<'a> Text<'a> {
     }
 
     /// Adds a token without text: a special one.
-    pub(super) fn push_special(&mut self) -> Result<(), TokenizerError> {
+    fn push_special(&mut self) -> Result<(), TokenizerError> {
         self.settle()?;
         self.ends.push(self.text.len());
         Ok(())
     }
 
     /// Adds a token that the tokenizer does not know.
-    pub(super) fn push_unknown(&mut self) -> Result<(), TokenizerError> {
+    fn push_unknown(&mut self) -> Result<(), TokenizerError> {
         self.settle()?;
         self.text.push(char::REPLACEMENT_CHARACTER);
         self.ends.push(self.text.len());

@@ -8,7 +8,8 @@
 //! computed once, up to the token that ends their prefix.
 //!
 //! Completions are sampled as the responses were, and a prefix with its completion is as long as a
-//! response may be. One that is cut there fails, as a response does.
+//! response may be. One that is cut there fails, as a response does. A stop sequence ends it as it ends a response,
+//! wherever in the response's text it begins.
 
 mod error;
 mod response;
@@ -155,12 +156,13 @@ pub fn collect<A: Arch>(
             decoder: decoder.another(Threads::One),
             tokenizer,
             verifier,
+            sampling,
             max_response: sampling.max_new_tokens.get(),
             cost: CollectCost::default(),
             ended: Vec::new(),
         };
         let stats =
-            rollouts::run(&mut decoder.another(Threads::One), tokenizer.end(), sampling, SLOTS, &mut shard)?;
+            rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
         shard.cost.completions = stats.rows;
         shard.cost.completion_tokens = stats.tokens;
         Ok((shard.searches, shard.cost))

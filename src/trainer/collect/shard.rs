@@ -7,7 +7,7 @@ use super::search::{Judgement, Search, State};
 use super::{CollectCost, IN_FLIGHT};
 use crate::model::{Decoder, Tokenizer};
 use crate::plugin::Submission;
-use crate::rollouts::{Completion, Feed, Job};
+use crate::rollouts::{Completion, Feed, Job, Sampling};
 use crate::verify::VerifierPool;
 
 /// The searches of a shard as a feed of the engine.
@@ -20,6 +20,7 @@ pub(super) struct Shard<'a> {
     pub(super) decoder: Decoder<'a>,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) verifier: &'a VerifierPool,
+    pub(super) sampling: &'a Sampling,
     /// Longest response in tokens, prefix included.
     pub(super) max_response: usize,
     pub(super) cost: CollectCost,
@@ -38,7 +39,7 @@ impl Shard<'_> {
         let kept = if let State::Asking(question) = state { response.kept(question.prefix) } else { 0 };
         let mut tokens = response.sequence.response[..kept].to_vec();
         tokens.extend(&completion.tokens);
-        Ok(self.tokenizer.decode(&tokens)?)
+        Ok(self.sampling.cut(self.tokenizer.decode_with_ends(&tokens)?).0)
     }
 
     /// Hands a search a judgement of what it asks about.
@@ -81,6 +82,7 @@ impl Feed for Shard<'_> {
             prefix,
             shared: tokens - 1,
             last: sequence.response[kept - 1],
+            begun: sequence.response[..kept].to_vec(),
             stream,
             max_new_tokens: self.max_response.saturating_sub(kept).min(room),
         }))
