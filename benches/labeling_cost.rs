@@ -213,7 +213,7 @@ fn sample_all(
         let tokens = [&rollout.sequence.prompt, kept].concat();
         let left = setting.sampling.max_new_tokens.get() - kept.len();
         if let Ok(max_new_tokens) = left.try_into() {
-            let sampling = Sampling { max_new_tokens, ..setting.sampling };
+            let sampling = Sampling { max_new_tokens, ..setting.sampling.clone() };
             let seed = setting.seed.child("all").index(response.rollout as u64).index(prefix as u64);
             let sampled = sample(
                 policy,
