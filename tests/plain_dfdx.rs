@@ -55,7 +55,7 @@ impl<'a> Plain<'a> {
     }
 
     fn matrix(&self, name: &str) -> Matrix {
-        let (_, shape, _) = self.parameters.layout().iter().find(|(entry, ..)| *entry == name).unwrap();
+        let (shape, _) = self.parameters.layout().tensor(name).unwrap();
         self.vector(name).reshape_like(&(shape[0], shape[1]))
     }
 

@@ -85,13 +85,10 @@ impl Layout {
     /// Names the first tensor that is missing, of another shape or not expected.
     pub fn must_equal(&self, needed: &Self) -> Result<(), LayoutError> {
         for (name, shape, _) in needed.iter() {
-            match self.iter().find(|(other, ..)| *other == name) {
-                None => return Err(LayoutError::Missing(name.to_owned())),
-                Some((_, got, _)) if got != shape => {
-                    let (got, needed) = (got.to_vec(), shape.to_vec());
-                    return Err(LayoutError::Shape { name: name.to_owned(), got, needed });
-                }
-                Some(_) => {}
+            let (got, _) = self.tensor(name)?;
+            if got != shape {
+                let (got, needed) = (got.to_vec(), shape.to_vec());
+                return Err(LayoutError::Shape { name: name.to_owned(), got, needed });
             }
         }
         match self.iter().find(|(name, ..)| needed.range(name).is_err()) {
@@ -106,9 +103,17 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::Missing`] if there is none.
     pub fn range(&self, name: &str) -> Result<Range<usize>, LayoutError> {
+        Ok(self.tensor(name)?.1)
+    }
+
+    /// Shape and place of the tensor named `name`.
+    ///
+    /// # Errors
+    /// [`LayoutError::Missing`] if there is none.
+    pub fn tensor(&self, name: &str) -> Result<(&[usize], Range<usize>), LayoutError> {
         self.iter()
             .find(|(entry, ..)| *entry == name)
-            .map(|(.., range)| range)
+            .map(|(_, shape, range)| (shape, range))
             .ok_or_else(|| LayoutError::Missing(name.to_owned()))
     }
 }
@@ -183,11 +188,7 @@ impl Parameters {
     pub fn copy_prefix_from(&mut self, source: &Self, prefix: &str) -> Result<usize, LayoutError> {
         let mut pairs = Vec::new();
         for (name, shape, range) in self.layout.iter().filter(|(name, ..)| name.starts_with(prefix)) {
-            let (_, got, from) = source
-                .layout
-                .iter()
-                .find(|(entry, ..)| *entry == name)
-                .ok_or_else(|| LayoutError::Missing(name.to_owned()))?;
+            let (got, from) = source.layout.tensor(name)?;
             if got != shape {
                 let (got, needed) = (got.to_vec(), shape.to_vec());
                 return Err(LayoutError::Shape { name: name.to_owned(), got, needed });

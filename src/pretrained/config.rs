@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::error::{LoadError, ShapeMismatch};
 use super::tensors::Gguf;
@@ -113,6 +114,13 @@ impl Rope {
     }
 }
 
+/// What a file of JSON holds.
+pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, LoadError> {
+    let text =
+        std::fs::read_to_string(file).map_err(|source| LoadError::Io { file: file.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|source| LoadError::Json { file: file.to_owned(), source })
+}
+
 fn unsupported(file: &Path, key: &'static str, found: impl ToString, needed: &'static str) -> LoadError {
     LoadError::Unsupported { file: file.to_owned(), key, found: found.to_string(), needed }
 }
@@ -123,10 +131,7 @@ impl Description {
     /// # Errors
     /// If it cannot be read, lacks a key, or describes a model that the trunk does not compute.
     pub fn from_json(file: &Path) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { file: file.to_owned(), source };
-        let json = |source| LoadError::Json { file: file.to_owned(), source };
-        let config: Config =
-            serde_json::from_str(&std::fs::read_to_string(file).map_err(io)?).map_err(json)?;
+        let config: Config = read_json(file)?;
         let family = Family::of(&config.model_type)
             .ok_or_else(|| unsupported(file, "model_type", &config.model_type, FAMILIES))?;
         if config.hidden_act != "silu" {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::config::Description;
+use super::config::{Description, read_json};
 use super::error::LoadError;
 use super::gguf_tokenizer;
 use super::names::{Naming, Order, Source, is_redundant, sources};
 use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
 use crate::data::Parameters;
 use crate::kernels::Device;
+use crate::kernels::vector::spread;
 use crate::model::{Arch, Policy, Tokenizer};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
@@ -87,14 +88,16 @@ impl Pretrained {
         }
         let mut parameters = Parameters::zeros(A::DIMS.policy_layout());
         for source in &sources {
-            let values = files.read(&source.name)?;
-            let (_, shape, place) = parameters
-                .layout()
-                .iter()
-                .find(|(name, ..)| *name == source.target)
-                .expect("every source has a place in the layout");
+            let (shape, place) =
+                parameters.layout().tensor(&source.target).expect("every source has a place in the layout");
             let columns = shape[shape.len() - 1];
-            put(source, &values, columns, &mut parameters.values_mut()[place]);
+            let to = &mut parameters.values_mut()[place];
+            match source.order {
+                Order::Kept => files.read_into(&source.name, to)?,
+                Order::Transposed | Order::Interleaved { .. } => {
+                    put_columns(source, &files.read(&source.name)?, columns, to);
+                }
+            }
         }
         Ok(parameters)
     }
@@ -137,30 +140,18 @@ impl Pretrained {
     /// The `eos_token` of `tokenizer_config.json`.
     fn end(&self) -> Result<String, LoadError> {
         let file = self.path.join("tokenizer_config.json");
-        let io = |source| LoadError::Io { file: file.clone(), source };
-        let json = |source| LoadError::Json { file: file.clone(), source };
-        let config: Value =
-            serde_json::from_str(&std::fs::read_to_string(&file).map_err(io)?).map_err(json)?;
+        let config: Value = read_json(&file)?;
         let end = &config["eos_token"];
         let end = end.as_str().or_else(|| end["content"].as_str());
         end.map(str::to_owned).ok_or(LoadError::NoEnd(file))
     }
 }
 
-/// Writes a file's tensor into its part of the trunk's, which has `columns` columns.
-fn put(source: &Source, values: &[f32], columns: usize, to: &mut [f32]) {
-    match source.order {
-        Order::Kept => to.copy_from_slice(values),
-        order => {
-            let rows = source.shape[0];
-            // A bias is a weight of one input.
-            let inputs = values.len() / rows;
-            for (row, values) in values.chunks_exact(inputs).enumerate() {
-                let column = source.column + order.place(row);
-                for (input, &value) in values.iter().enumerate() {
-                    to[input * columns + column] = value;
-                }
-            }
-        }
+/// Writes the rows of a file's tensor into the trunk's as columns, of which that has `columns`.
+fn put_columns(source: &Source, values: &[f32], columns: usize, to: &mut [f32]) {
+    // A bias is a weight of one input.
+    let inputs = values.len() / source.shape[0];
+    for (row, values) in values.chunks_exact(inputs).enumerate() {
+        spread(values, &mut to[source.column + source.order.place(row)..], columns);
     }
 }

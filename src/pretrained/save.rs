@@ -55,8 +55,9 @@ pub fn save(
     std::fs::create_dir_all(folder).map_err(SaveError::io(folder))?;
     let sources = sources(Naming::Transformers, family(dims), dims);
     let tensors = sources.iter().map(|source| {
-        let values = parameters.tensor(&source.target)?;
-        Ok((source.name.as_str(), Tensor { source, values, columns: columns(parameters, source) }))
+        let (shape, place) = parameters.layout().tensor(&source.target)?;
+        let (values, columns) = (&parameters.values()[place], shape[shape.len() - 1]);
+        Ok((source.name.as_str(), Tensor { source, values, columns }))
     });
     let tensors = tensors.collect::<Result<Vec<_>, SaveError>>()?;
     // transformers refuses a file that does not say so
@@ -114,12 +115,6 @@ struct Tensor<'a> {
     source: &'a Source,
     values: &'a [f32],
     columns: usize,
-}
-
-fn columns(parameters: &Parameters, source: &Source) -> usize {
-    let entry = parameters.layout().iter().find(|(name, ..)| *name == source.target);
-    let (_, shape, _) = entry.expect("every source has a place in the layout");
-    shape[shape.len() - 1]
 }
 
 impl View for Tensor<'_> {

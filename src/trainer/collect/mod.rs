@@ -157,7 +157,6 @@ pub fn collect<A: Arch>(
             tokenizer,
             verifier,
             sampling,
-            max_response: sampling.max_new_tokens.get(),
             cost: CollectCost::default(),
             ended: Vec::new(),
         };

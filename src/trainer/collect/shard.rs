@@ -20,9 +20,8 @@ pub(super) struct Shard<'a> {
     pub(super) decoder: Decoder<'a>,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) verifier: &'a VerifierPool,
+    /// Its longest response includes the prefix.
     pub(super) sampling: &'a Sampling,
-    /// Longest response in tokens, prefix included.
-    pub(super) max_response: usize,
     pub(super) cost: CollectCost,
     /// Completions that ended at the same step of the engine, with their ids.
     pub(super) ended: Vec<(usize, Completion)>,
@@ -84,7 +83,7 @@ impl Feed for Shard<'_> {
             last: sequence.response[kept - 1],
             begun: sequence.response[..kept].to_vec(),
             stream,
-            max_new_tokens: self.max_response.saturating_sub(kept).min(room),
+            max_new_tokens: self.sampling.max_new_tokens.get().saturating_sub(kept).min(room),
         }))
     }
 
