@@ -126,13 +126,17 @@ impl Extraction {
                 Some(Program::of_runs(given, response, chosen.content.iter().cloned()))
             }
             Self::Completion { stop } => {
-                let stops = stop.iter().filter(|stop| !stop.is_empty());
-                let first = stops.filter_map(|stop| Some((response.find(stop.as_str())?, stop))).min();
-                let end = first.map_or(response.len(), |(at, stop)| at + usize::from(stop.starts_with('\n')));
+                let end = stop_at(response, stop)
+                    .map_or(response.len(), |at| at + usize::from(response[at..].starts_with('\n')));
                 Some(Program::of_runs(given, response, std::iter::once(0..given.len() + end)))
             }
         }
     }
+}
+
+/// Where in `text` the first of `stops` begins, an empty one aside; the text before it is what is kept.
+pub fn stop_at(text: &str, stops: &[String]) -> Option<usize> {
+    stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
 }
 
 /// The block that the program is, of those with content.

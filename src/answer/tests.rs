@@ -97,3 +97,10 @@ fn configs_are_checked() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn the_first_of_several_stops_counts() {
+    let stops = ["c", "bc", ""].map(str::to_owned);
+    assert_eq!(stop_at("abc", &stops), Some(1));
+    assert_eq!(stop_at("ab", &stops), None);
+}

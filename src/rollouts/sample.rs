@@ -161,8 +161,8 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::answer::stop_at;
     use crate::kernels::Device;
-    use crate::model::tokenizer::stop_at;
 
     crate::arch! {
         /// With 143 tokens that no tokenizer of bytes knows, as where a size was rounded up.

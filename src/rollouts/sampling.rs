@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use crate::answer::stop_at;
 use crate::data::numbers::{Temperature, TopP};
 use crate::kernels::vector::{exp, max, sum, vectorized};
-use crate::model::tokenizer::stop_at;
 
 /// How tokens are drawn. Training samples with top-p 1 and no top-k (checklist, 1); evaluation in the
 /// paper with temperature 0.2, top-p 0.95 and top-k 128.

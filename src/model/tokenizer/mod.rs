@@ -6,7 +6,7 @@ mod text;
 use std::path::Path;
 use std::sync::OnceLock;
 
-pub use stop::{Stop, stop_at};
+pub use stop::Stop;
 use text::Text;
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};

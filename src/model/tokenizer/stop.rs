@@ -2,6 +2,7 @@
 
 use super::text::Text;
 use super::{Tokenizer, TokenizerError};
+use crate::answer::stop_at;
 
 /// Watches tokens for the first of some texts. What a token costs does not depend on how many came before.
 ///
@@ -50,11 +51,6 @@ impl<'a> Stop<'a> {
     }
 }
 
-/// Where in `text` the first of `stops` begins, an empty one aside; the text before it is what is kept.
-pub fn stop_at(text: &str, stops: &[String]) -> Option<usize> {
-    stops.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
-}
-
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
@@ -88,12 +84,5 @@ mod tests {
         assert!(
             Stop::new(&tokenizers[0], &[]).is_none() && Stop::new(&tokenizers[0], &[String::new()]).is_none()
         );
-    }
-
-    #[test]
-    fn the_first_of_several_stops_counts() {
-        let stops = ["c", "bc", ""].map(str::to_owned);
-        assert_eq!(stop_at("abc", &stops), Some(1));
-        assert_eq!(stop_at("ab", &stops), None);
     }
 }
