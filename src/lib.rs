@@ -4,6 +4,7 @@ pub mod answer;
 pub mod config;
 pub mod data;
 pub mod eval;
+mod files;
 pub mod formats;
 pub mod kernels;
 pub mod label;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// The modules of `src/`, from the lowest level up. Those of one level do not use each other.
 const LEVELS: &[&[&str]] = &[
-    &["data"],
+    &["data", "files"],
     &["answer", "plugin", "kernels", "sandbox"],
     &["model"],
     &[

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use super::beside::Beside;
 use super::{Flaw, FormatError, Place, Record};
+use crate::files::Beside;
 
 /// Bytes of a line, at most.
 const LARGEST: u64 = 256 << 20;

@@ -11,7 +11,6 @@
 //! error names the file, the record and the field. `tests/peers/formats.py` reads with `datasets` and TRL what is written
 //! here.
 
-mod beside;
 pub mod error;
 pub mod json_lines;
 #[cfg(feature = "parquet")]

@@ -1,7 +1,7 @@
 //! A policy as a folder that transformers loads, and with it what is built on transformers.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::View;
@@ -11,6 +11,7 @@ use super::config::Family;
 use super::error::SaveError;
 use super::names::{Naming, Order, Source, sources};
 use crate::data::Parameters;
+use crate::files::write_atomically;
 use crate::kernels::rotary::Scaling;
 use crate::model::{Dims, Tokenizer};
 
@@ -62,12 +63,12 @@ pub fn save(
     let tensors = tensors.collect::<Result<Vec<_>, SaveError>>()?;
     // transformers refuses a file that does not say so
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    write(folder, "model.safetensors", |path| {
-        safetensors::serialize_to_file(tensors, Some(metadata), path)
-            .map_err(|source| SaveError::Safetensors { file: path.to_owned(), source })
-    })?;
+    let model = folder.join("model.safetensors");
+    safetensors::serialize_to_file(tensors, Some(metadata), &model)
+        .map_err(|source| SaveError::Safetensors { file: model.clone(), source })?;
     let text = |name: &str, text: String| {
-        write(folder, name, |path| std::fs::write(path, text).map_err(SaveError::io(path)))
+        let file = folder.join(name);
+        write_atomically(&file, text.as_bytes()).map_err(SaveError::io(&file))
     };
     text("tokenizer.json", tokenizer.to_json()?)?;
     let class = json!({
@@ -77,7 +78,7 @@ pub fn save(
     text("tokenizer_config.json", format!("{class:#}\n"))?;
     text("config.json", format!("{:#}\n", config(dims, tokenizer.end())))?;
     // The crate makes a file that only its owner may read: whoever may read the others is to read it as well.
-    let (config, model) = (folder.join("config.json"), folder.join("model.safetensors"));
+    let config = folder.join("config.json");
     let permissions = std::fs::metadata(&config).map_err(SaveError::io(&config))?.permissions();
     std::fs::set_permissions(&model, permissions).map_err(SaveError::io(&model))
 }
@@ -143,16 +144,4 @@ impl View for Tensor<'_> {
     fn data_len(&self) -> usize {
         4 * self.source.shape.iter().product::<usize>()
     }
-}
-
-/// Writes a file under another name and renames it.
-fn write(
-    folder: &Path,
-    name: &str,
-    write: impl FnOnce(&PathBuf) -> Result<(), SaveError>,
-) -> Result<(), SaveError> {
-    let partial = folder.join(format!("{name}.partial"));
-    write(&partial)?;
-    let file = folder.join(name);
-    std::fs::rename(&partial, &file).map_err(SaveError::io(&file))
 }

@@ -8,7 +8,6 @@ pub mod collect;
 pub mod error;
 pub mod evaluate;
 pub mod events;
-mod files;
 pub mod from_checkpoint;
 pub mod general_reward;
 pub mod judged;

@@ -23,8 +23,8 @@ use parquet::record::reader::RowIter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Map, Value};
 
-use super::beside::Beside;
 use super::{Flaw, FormatError, Place};
+use crate::files::Beside;
 
 /// Rows of a row group, at most: a group is in memory until it is written.
 const ROWS: usize = 10_000;

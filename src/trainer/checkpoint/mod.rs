@@ -32,8 +32,8 @@ use serde_json::Value;
 
 pub use error::CheckpointError;
 
-use super::files::{parent, sync_dir};
 use crate::data::Parameters;
+use crate::files::{parent, sync_dir};
 use error::io_error;
 use manifest::{MANIFEST, Manifest};
 

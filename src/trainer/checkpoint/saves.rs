@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{CheckpointError, io_error};
-use crate::trainer::files::sync_dir;
+use crate::files::sync_dir;
 
 /// The newest, and one to go back to.
 const KEPT: usize = 2;

@@ -22,8 +22,8 @@ use serde_json::Value;
 
 pub use error::RunFolderError;
 
+use crate::files::write_atomically;
 use crate::trainer::events::{Event, EventError, Events, JsonLines, Mark, TensorBoard, read_events};
-use crate::trainer::files::write_atomically;
 use error::io_error;
 
 /// The file that makes a folder that of a run.
