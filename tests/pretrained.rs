@@ -1,6 +1,6 @@
 //! Models saved and loaded: the same parameters come back, from either format, and what does not fit is named.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a part of the writer serves the tests of the readers alone")]
 #[path = "tensor_files/gguf.rs"]
 mod gguf;
 

@@ -13,6 +13,7 @@ use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
 use crate::data::Parameters;
 use crate::kernels::Device;
 use crate::kernels::vector::spread;
+use crate::model::chat::special_token;
 use crate::model::{Arch, Policy, Tokenizer};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
@@ -141,9 +142,7 @@ impl Pretrained {
     fn end(&self) -> Result<String, LoadError> {
         let file = self.path.join("tokenizer_config.json");
         let config: Value = read_json(&file)?;
-        let end = &config["eos_token"];
-        let end = end.as_str().or_else(|| end["content"].as_str());
-        end.map(str::to_owned).ok_or(LoadError::NoEnd(file))
+        special_token(&config["eos_token"]).map(str::to_owned).ok_or(LoadError::NoEnd(file))
     }
 }
 

@@ -64,16 +64,14 @@ impl Config {
         ChatError::Field { path: self.path.clone(), field: field.into(), needed }
     }
 
-    /// `bos_token` and all others: a string, or an object that has it as its `content`.
+    /// `bos_token` and all others.
     fn tokens(&self) -> Result<SpecialTokens, ChatError> {
         let mut tokens = BTreeMap::new();
         for (name, value) in self.fields.iter().filter(|(name, _)| name.ends_with("_token")) {
             let token = match value {
                 // Among them are flags, such as `add_bos_token`.
                 Value::Null | Value::Bool(_) => continue,
-                Value::String(token) => Some(token.as_str()),
-                Value::Object(token) => token.get("content").and_then(Value::as_str),
-                _ => None,
+                token => special_token(token),
             };
             let needed = "a string, or an object with the string `content`";
             tokens.insert(name.clone(), token.ok_or_else(|| self.wrong(name, needed))?.to_owned());
@@ -90,6 +88,11 @@ impl Config {
         };
         ChatTemplate::new(source, self.tokens()?)
     }
+}
+
+/// The text of a special token in a tokenizer's files: a string, or an object that has it as its `content`.
+pub(crate) fn special_token(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
 }
 
 pub(super) fn from_folder(folder: &Path, name: Option<&str>) -> Result<ChatTemplate, ChatError> {

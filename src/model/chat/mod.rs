@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use config::SpecialTokens;
+pub(crate) use config::special_token;
 pub use error::ChatError;
 use minijinja::{Environment, Value};
 use serde::{Deserialize, Serialize};
