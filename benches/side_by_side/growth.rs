@@ -11,8 +11,8 @@ use crate::Work;
 use crate::ops::{Ops, clock};
 use crate::step::{LEN, Step};
 
-/// Rows and their length: first more rows, then longer ones of as many tokens in all.
-const SIZES: [(usize, usize); 10] = [
+/// Rows and their length: first more rows, then, beside the last, shorter and longer ones of as many tokens in all.
+const SIZES: [(usize, usize); 9] = [
     (1, LEN),
     (2, LEN),
     (4, LEN),
@@ -20,7 +20,6 @@ const SIZES: [(usize, usize); 10] = [
     (16, LEN),
     (32, LEN),
     (64, LEN / 2),
-    (32, LEN),
     (16, 2 * LEN),
     (8, 4 * LEN),
 ];
