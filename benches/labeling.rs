@@ -7,6 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pspo::data::Seed;
 use pspo::label::BinarySearch;
 use pspo::plugin::{CheckedLabeler, CheckedSplitter};
+use pspo::prompts::Exchange;
 use pspo::steps::Lines;
 use pspo::trainer::collect::{Collected, collect};
 use support::{Setup, setup, verifier};
@@ -19,8 +20,19 @@ fn labeling(criterion: &mut Criterion) {
     let label = || -> Collected {
         // A new pool each time: its memo would know all programs.
         let pool = verifier(|_| false);
-        collect(&policy, &tokenizer, &problems, &rollouts, &splitter, &labeler, &pool, &sampling, seed)
-            .expect("the policy can be sampled")
+        collect(
+            &policy,
+            &tokenizer,
+            &Exchange::default(),
+            &problems,
+            &rollouts,
+            &splitter,
+            &labeler,
+            &pool,
+            &sampling,
+            seed,
+        )
+        .expect("the policy can be sampled")
     };
     let collected = label();
     let labels: usize = collected.responses.iter().map(|labeled| labeled.labels.steps.len()).sum();

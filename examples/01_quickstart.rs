@@ -29,6 +29,7 @@ use pspo::plugin::{
 use pspo::ppo::{Gae, UpdateConfig};
 use pspo::prm::{PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
 use pspo::problems::{Pseudocode, Sizes, StepRange};
+use pspo::prompts::Exchange;
 use pspo::report::{AnnotatedLine, AnnotatedResponse, Chart, Report, Series, Table};
 use pspo::reward::DenseReward;
 use pspo::rollouts::{Sampling, sample};
@@ -317,6 +318,7 @@ fn label(setting: &Setting, run: &mut Run, checkpoints: &[Checkpoint]) -> Result
             let collected = collect(
                 &policy,
                 &setting.tokenizer,
+                &Exchange::default(),
                 &problems,
                 &responses,
                 &splitter,
@@ -412,7 +414,7 @@ fn test(
         top_k: NonZeroUsize::new(128),
         ..Sampling::training(temperature, LONGEST)
     };
-    evaluate(policy, tokenizer, held_out, verifier, 4, &sampling, seed.child("eval"))
+    evaluate(policy, tokenizer, &Exchange::default(), held_out, verifier, 4, &sampling, seed.child("eval"))
 }
 
 /// Pass@1 of each policy: all held-out problems, then by the number of steps.

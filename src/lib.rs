@@ -12,6 +12,7 @@ pub mod plugin;
 pub mod ppo;
 pub mod prm;
 pub mod problems;
+pub mod prompts;
 pub mod report;
 pub mod reward;
 pub mod reward_model;

@@ -14,6 +14,7 @@ pub mod general_reward;
 pub mod judged;
 pub mod kl_control;
 pub mod ppo;
+mod records;
 pub mod run;
 pub mod run_folder;
 pub mod saved_prm;

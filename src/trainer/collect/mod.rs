@@ -33,6 +33,7 @@ use crate::data::{Labels, Problem, Seed, Steps};
 use crate::kernels::Threads;
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::{CheckedLabeler, CheckedSplitter, Submission};
+use crate::prompts::Exchange;
 use crate::rollouts::{self, Rollout, Sampling};
 use crate::verify::VerifierPool;
 
@@ -52,7 +53,7 @@ pub struct LabeledResponse {
     pub rollout: usize,
     /// Its problem's place among the problems given.
     pub problem: usize,
-    /// Its steps.
+    /// The steps of what it wrote of its program.
     pub steps: Steps,
     /// For each step the response token (from 0) that ends it.
     pub step_tokens: Vec<usize>,
@@ -96,7 +97,7 @@ impl AddAssign for CollectCost {
 }
 
 /// Labels `rollouts`, which `policy` sampled, each a response to the problem at its
-/// [`prompt`](Rollout::prompt).
+/// [`prompt`](Rollout::prompt) that was asked by `exchange`.
 ///
 /// A response passes when it ended by itself and passes the tests that the reward sees. The labels of
 /// a response are a function of the response, its problem and `seed` (see [`response_seed`]), the same
@@ -114,6 +115,7 @@ impl AddAssign for CollectCost {
 pub fn collect<A: Arch>(
     policy: &Policy<A>,
     tokenizer: &Tokenizer,
+    exchange: &Exchange,
     problems: &[Arc<Problem>],
     rollouts: &[Rollout],
     splitter: &CheckedSplitter,
@@ -130,7 +132,7 @@ pub fn collect<A: Arch>(
         let Some(problem) = problems.get(problem) else {
             return Err(CollectError::NoProblem { rollout, problem, problems: problems_len });
         };
-        Response::new(rollout, problem, sampled, splitter)
+        Response::new(rollout, problem, sampled, exchange, splitter)
     };
     let prepared: Vec<_> = groups.firsts.par_iter().map(prepare).collect::<Result<_, _>>()?;
     let mut skipped = HashMap::new();
@@ -157,6 +159,7 @@ pub fn collect<A: Arch>(
             tokenizer,
             verifier,
             sampling,
+            exchange,
             max_response: sampling.max_new_tokens.get(),
             cost: CollectCost::default(),
             ended: Vec::new(),
@@ -239,7 +242,7 @@ fn judge<'a>(
     let submissions: Vec<_> = responses
         .iter()
         .filter(|response| finished(response))
-        .map(|response| Submission::rewarded(response.problem, response.steps.program()))
+        .map(|response| Submission::rewarded(response.problem, response.program.text()))
         .collect();
     cost.verdicts += submissions.len();
     let mut judged = verifier.verify_all(&submissions)?.into_iter();
