@@ -26,7 +26,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// assert_eq!(extraction.program("", response).unwrap().text(), "import x\n");
 ///
 /// let extraction = Extraction::completion();
-/// let program = extraction.program("def f(x):\n", "    return x\n\nprint(f(1))").unwrap();
+/// let program = extraction.program("def f(x):\n", "    return x\nprint(f(1))").unwrap();
 /// assert_eq!((program.text(), program.own()), ("def f(x):\n    return x\n", "    return x\n"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```

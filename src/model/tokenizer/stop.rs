@@ -10,7 +10,8 @@ use super::{Tokenizer, TokenizerError};
 /// use pspo::model::tokenizer::Stop;
 ///
 /// let tokenizer = Tokenizer::train(["x"], 257)?; // single bytes
-/// let mut stop = Stop::new(&tokenizer, &["\ndef".into()]).unwrap();
+/// let stops = ["\ndef".to_owned()];
+/// let mut stop = Stop::new(&tokenizer, &stops).unwrap();
 /// let found = tokenizer.encode("a\ndefg")?.into_iter().map(|token| stop.push(token));
 /// assert_eq!(found.collect::<Result<Vec<_>, _>>()?, [false, false, false, false, true, true]);
 /// # Ok::<(), pspo::model::TokenizerError>(())
