@@ -7,8 +7,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pspo::data::Seed;
 use pspo::label::BinarySearch;
 use pspo::plugin::{CheckedLabeler, CheckedSplitter};
+use pspo::prompts::Exchange;
 use pspo::steps::Lines;
-use pspo::trainer::collect::{Collected, collect};
+use pspo::trainer::collect::{Collected, Collector};
 use support::{Setup, setup, verifier};
 
 fn labeling(criterion: &mut Criterion) {
@@ -19,8 +20,16 @@ fn labeling(criterion: &mut Criterion) {
     let label = || -> Collected {
         // A new pool each time: its memo would know all programs.
         let pool = verifier(|_| false);
-        collect(&policy, &tokenizer, &problems, &rollouts, &splitter, &labeler, &pool, &sampling, seed)
-            .expect("the policy can be sampled")
+        let collector = Collector {
+            policy: &policy,
+            tokenizer: &tokenizer,
+            exchange: &Exchange::default(),
+            sampling: &sampling,
+            splitter: &splitter,
+            labeler: &labeler,
+            verifier: &pool,
+        };
+        collector.collect(&problems, &rollouts, seed).expect("the policy can be sampled")
     };
     let collected = label();
     let labels: usize = collected.responses.iter().map(|labeled| labeled.labels.steps.len()).sum();

@@ -3,7 +3,7 @@
 //! `cargo bench --bench labeling_cost -- RUN`, where RUN is the folder of a quickstart run of seed 0, labels responses
 //! of three checkpoints of its baseline in three ways and prints a table:
 //!
-//! - as [`collect`] does: completions end with a prefix's first pass, share the keys and values of their response, equal
+//! - as [`Collector`] does: completions end with a prefix's first pass, share the keys and values of their response, equal
 //!   responses are labelled and equal programs judged once;
 //! - by binary search as algorithm 1 is written: each question takes all K completions, each from keys and values of its
 //!   own, and all of them are judged;
@@ -23,9 +23,10 @@ use pspo::plugin::{
     Answers, CheckedLabeler, CheckedSplitter, CheckedVerifier, Next, Submission, VerifierConfig, verifier_fn,
 };
 use pspo::problems::{Pseudocode, Sizes, StepRange};
+use pspo::prompts::Exchange;
 use pspo::rollouts::{Rollout, Sampling, sample};
 use pspo::steps::Lines;
-use pspo::trainer::{Checkpoint, Collected, LabeledResponse, collect};
+use pspo::trainer::{Checkpoint, Collected, Collector, LabeledResponse};
 use pspo::verify::{ErrorLimit, VerifierPool};
 use pspo_monty_verifier::MontyConfig;
 
@@ -172,8 +173,16 @@ fn label(
     let labeler = CheckedLabeler::new(BinarySearch::best_of(K));
     let problems = &problems[number * PROMPTS..][..PROMPTS];
     let seed = setting.seed.child("labels").index(number as u64);
-    let collected = collect(policy, tokenizer, problems, rollouts, splitter, &labeler, &pool, sampling, seed)
-        .expect("the policy can be sampled");
+    let collector = Collector {
+        policy,
+        tokenizer,
+        exchange: &Exchange::default(),
+        sampling,
+        splitter,
+        labeler: &labeler,
+        verifier: &pool,
+    };
+    let collected = collector.collect(problems, rollouts, seed).expect("the policy can be sampled");
     // Each search computes the keys and values of its response once, equal responses in one search.
     let mut searched: Vec<(&LabeledResponse, &Rollout)> = collected
         .responses

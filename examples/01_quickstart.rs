@@ -29,6 +29,7 @@ use pspo::plugin::{
 use pspo::ppo::{Gae, UpdateConfig};
 use pspo::prm::{PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
 use pspo::problems::{Pseudocode, Sizes, StepRange};
+use pspo::prompts::Exchange;
 use pspo::report::{AnnotatedLine, AnnotatedResponse, Chart, Report, Series, Table};
 use pspo::reward::DenseReward;
 use pspo::rollouts::{Sampling, sample};
@@ -36,7 +37,7 @@ use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
 use pspo::trainer::events::{Body, metrics};
 use pspo::trainer::{
-    Checkpoint, CollectCost, Evaluation, KlControl, LabeledResponse, PpoConfig, Run, Trainer, collect,
+    Checkpoint, CollectCost, Collector, Evaluation, KlControl, LabeledResponse, PpoConfig, Run, Trainer,
     evaluate,
 };
 use pspo::value::{FromPolicy, FromPrm};
@@ -314,17 +315,16 @@ fn label(setting: &Setting, run: &mut Run, checkpoints: &[Checkpoint]) -> Result
             let prompts = problems.iter().map(|problem| setting.tokenizer.encode(&problem.prompt));
             let prompts = prompts.collect::<std::result::Result<Vec<_>, _>>()?;
             let responses = sample(&policy, &setting.tokenizer, &prompts, PRM_RESPONSES, &sampling, seed)?;
-            let collected = collect(
-                &policy,
-                &setting.tokenizer,
-                &problems,
-                &responses,
-                &splitter,
-                &labeler,
-                &setting.verifier,
-                &sampling,
-                seed,
-            )?;
+            let collector = Collector {
+                policy: &policy,
+                tokenizer: &setting.tokenizer,
+                exchange: &Exchange::default(),
+                sampling: &sampling,
+                splitter: &splitter,
+                labeler: &labeler,
+                verifier: &setting.verifier,
+            };
+            let collected = collector.collect(&problems, &responses, seed)?;
             data.cost += collected.cost;
             data.skipped += collected.skipped.len();
             let mut by_prompt = vec![Vec::new(); problems.len()];
@@ -412,7 +412,7 @@ fn test(
         top_k: NonZeroUsize::new(128),
         ..Sampling::training(temperature, LONGEST)
     };
-    evaluate(policy, tokenizer, held_out, verifier, 4, &sampling, seed.child("eval"))
+    evaluate(policy, tokenizer, &Exchange::default(), held_out, verifier, 4, &sampling, seed.child("eval"))
 }
 
 /// Pass@1 of each policy: all held-out problems, then by the number of steps.

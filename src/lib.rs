@@ -14,6 +14,7 @@ pub mod ppo;
 pub mod pretrained;
 pub mod prm;
 pub mod problems;
+pub mod prompts;
 pub mod report;
 pub mod reward;
 pub mod reward_model;

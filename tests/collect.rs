@@ -4,15 +4,19 @@ mod support;
 
 use std::num::NonZeroUsize;
 
-use pspo::data::{Label, Labels, Problem, ResponseClass, Seed, Task};
+use pspo::answer::Extraction;
+use pspo::data::{Label, Labels, Problem, ResponseClass, Seed, Sequence, Task};
+use pspo::formats::Record;
 use pspo::label::{BinarySearch, EveryPrefix, LabelCounts};
 use pspo::plugin::labeler::Answer;
-use pspo::plugin::{Answers, CheckedLabeler, CheckedSplitter, Next, splitter_fn};
+use pspo::plugin::{Answers, CheckedLabeler, CheckedSplitter, Next, Outcome, splitter_fn};
+use pspo::prompts::Exchange;
 use pspo::rollouts::{self, Completion, Feed, Job, Rollout};
 use pspo::steps::{Lines, step_tokens};
 use pspo::trainer::collect::{
-    CollectCost, CollectError, Collected, LabeledResponse, SkipReason, collect, response_seed,
+    CollectCost, CollectError, Collected, Collector, LabeledResponse, SkipReason, response_seed,
 };
+use pspo::trainer::judge;
 use pspo::verify::VerifierPool;
 use rand::seq::SliceRandom;
 use support::{Setup, is_right, limited, setup, verifier};
@@ -30,7 +34,13 @@ fn splitter() -> CheckedSplitter {
 fn run(setup: &Setup, rollouts: &[Rollout], verifier: &VerifierPool) -> Result<Collected, CollectError> {
     let labeler = CheckedLabeler::new(BinarySearch::best_of(K));
     let Setup { policy, tokenizer, problems, sampling, .. } = setup;
-    collect(policy, tokenizer, problems, rollouts, &splitter(), &labeler, verifier, sampling, seed())
+    let exchange = &Exchange::default();
+    let splitter = &splitter();
+    Collector { policy, tokenizer, exchange, sampling, splitter, labeler: &labeler, verifier }.collect(
+        problems,
+        rollouts,
+        seed(),
+    )
 }
 
 fn reasons(collected: &Collected) -> Vec<(usize, String)> {
@@ -148,9 +158,16 @@ fn one_at_a_time(setup: &Setup) {
     {
         let pool = verifier(|_| false);
         let Setup { policy, tokenizer, problems, sampling, .. } = setup;
-        let collected =
-            collect(policy, tokenizer, problems, &rollouts, &splitter(), &labeler, &pool, sampling, seed())
-                .unwrap();
+        let collector = Collector {
+            policy,
+            tokenizer,
+            exchange: &Exchange::default(),
+            sampling,
+            splitter: &splitter(),
+            labeler: &labeler,
+            verifier: &pool,
+        };
+        let collected = collector.collect(problems, &rollouts, seed()).unwrap();
         assert!(collected.skipped.is_empty());
         let mut cost = CollectCost::default();
         for (labeled, rollout) in collected.responses.iter().zip(&rollouts) {
@@ -360,7 +377,16 @@ fn rollouts_that_do_not_fit_are_named() {
     let labeler = CheckedLabeler::new(BinarySearch::default());
     let Setup { policy, tokenizer, problems, sampling, .. } = &setup;
     let pool = verifier(|_| false);
-    let result = collect(policy, tokenizer, problems, &good, &lossy, &labeler, &pool, sampling, seed());
+    let collector = Collector {
+        policy,
+        tokenizer,
+        exchange: &Exchange::default(),
+        sampling,
+        splitter: &lossy,
+        labeler: &labeler,
+        verifier: &pool,
+    };
+    let result = collector.collect(problems, &good, seed());
     assert!(matches!(result, Err(CollectError::Split { rollout: 0, .. })));
 
     let chat = Problem { task: Task::Chat, tests: vec![], ..(*setup.problems[0]).clone() };
@@ -368,4 +394,92 @@ fn rollouts_that_do_not_fit_are_named() {
     let collected = run(&setup, &good, &verifier(|_| false)).unwrap();
     assert!(matches!(&collected.skipped[..], [(0, SkipReason::NotCode(id))] if id == "0"));
     assert!(run(&setup, &[], &verifier(|_| false)).unwrap().responses.is_empty());
+}
+
+/// The rollouts as a model would answer that fences its programs and talks around them.
+fn fenced(setup: &Setup) -> Vec<Rollout> {
+    let answer = |rollout: &Rollout| {
+        let text = format!("The program:\n\n```python\n{}```\nIt counts.", rollout.text);
+        let mut response = setup.tokenizer.encode(&text).unwrap();
+        response.push(setup.tokenizer.end());
+        let (text, token_ends) = setup.tokenizer.decode_with_ends(&response).unwrap();
+        let sequence = Sequence { response, prompt: rollout.sequence.prompt.clone() };
+        let log_probs = vec![0.0; token_ends.len()];
+        Rollout { sequence, text, token_ends, log_probs, finished: true, ..rollout.clone() }
+    };
+    setup.rollouts.iter().filter(|rollout| rollout.finished).map(answer).collect()
+}
+
+#[test]
+fn the_program_within_a_response_is_labelled() {
+    let mut setup = setup(6);
+    setup.sampling.max_new_tokens = NonZeroUsize::new(160).unwrap();
+    let mut rollouts = fenced(&setup);
+    let exchange = Exchange::default().with_extraction(Extraction::fenced());
+    let labeler = CheckedLabeler::new(EveryPrefix::best_of(K));
+    let pool = verifier(|program| {
+        assert!(!program.contains("The program") && !program.contains("```"), "{program}");
+        false
+    });
+    let Setup { policy, tokenizer, problems, sampling, .. } = &setup;
+    // A block without a program.
+    rollouts[0].text = "```\n\n".to_owned() + &" ".repeat(rollouts[0].text.len() - 5);
+    let splitter = &splitter();
+    let collector = Collector {
+        policy,
+        tokenizer,
+        exchange: &exchange,
+        sampling,
+        splitter,
+        labeler: &labeler,
+        verifier: &pool,
+    };
+    let collected = collector.collect(problems, &rollouts, seed()).unwrap();
+    let nothing = &collected.skipped[..];
+    assert!(matches!(nothing, [(0, SkipReason::NoProgram)]), "{nothing:?}");
+    assert_eq!(collected.responses.len(), rollouts.len() - 1);
+    let mut revised = 0;
+    for LabeledResponse { rollout, steps, step_tokens, labels, passes, .. } in &collected.responses {
+        let Rollout { text, token_ends, .. } = &rollouts[*rollout];
+        let begin = text.find("python\n").unwrap() + "python\n".len();
+        assert_eq!(steps.program(), &text[begin..text.rfind("```").unwrap()]);
+        assert_eq!(*passes, is_right(steps.program()));
+        for (step, &token) in step_tokens.iter().enumerate() {
+            let last = begin + steps.line_end(step) - 1;
+            let start = if token == 0 { 0 } else { token_ends[token - 1] };
+            assert!((start..token_ends[token]).contains(&last), "step {step} of {text:?}");
+        }
+        revised += usize::from(labels.class == ResponseClass::Revised);
+    }
+    let response = &collected.responses[0];
+    let record = response.record(&problems[response.problem], "count");
+    record.check().unwrap();
+    assert_eq!(
+        (record.steps().unwrap(), record.labels().unwrap()),
+        (response.steps.clone(), response.labels.clone())
+    );
+    assert!(revised > 0, "the policy goes on with a program within its fence");
+}
+
+#[test]
+fn the_program_within_a_response_is_judged() {
+    let setup = setup(2);
+    let mut rollouts = fenced(&setup);
+    let prose = "No.".to_owned() + &" ".repeat(rollouts[0].text.len() - 3);
+    rollouts[0].text = prose;
+    let fenced = r#"{"type": "fenced", "without_block": "no_program"}"#;
+    let exchange = Exchange::default().with_extraction(serde_json::from_str(fenced).unwrap());
+    let judged = judge(rollouts, &setup.problems, &exchange, &splitter(), &verifier(|_| false)).unwrap();
+    let verdict = judged[0].verdict.as_ref().unwrap();
+    assert_eq!((verdict.outcome, judged[0].passes), (Outcome::NoCode, Some(false)));
+    assert!(judged[0].steps.is_empty() && judged[0].step_tokens.is_empty());
+    for row in &judged[1..] {
+        assert!(row.rollout.text.contains(&format!("```python\n{}```", row.steps.program())));
+        assert_eq!(row.passes, Some(is_right(row.steps.program())));
+        assert!(row.step_tokens.len() == row.steps.len() && row.step_tokens[0] > 0);
+        let record = row.record("count");
+        record.check().unwrap();
+        assert_eq!((record.problem, record.passes), (row.problem.id.clone(), row.passes));
+    }
+    assert!(judged.iter().any(|row| row.passes == Some(true)), "some pass");
 }

@@ -14,6 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["model"],
     &[
         "formats",
+        "prompts",
         "problems",
         "rollouts",
         "verify",

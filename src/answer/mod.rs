@@ -9,7 +9,7 @@ mod program;
 
 pub use fences::{Block, blocks};
 pub use program::Program;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where in a response the program is.
 ///
@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub enum Extraction {
     /// All of it: what the prompt gave and the response behind it.
     #[default]
+    #[serde(deserialize_with = "no_fields")]
     Whole,
     /// A fenced block (see [`Block`]) of what the prompt gave, if it opened one, and the response behind it. Blocks
     /// without content are passed over.
@@ -89,6 +90,14 @@ pub enum WithoutBlock {
 /// at `\nclass`, `\ndef`, `\n#`, `\nif` and `\nprint`. Here the stops are whole words, decorators are one, and comments
 /// are none, since one may stand within a function at the beginning of a line.
 pub const CODE_STOPS: [&str; 5] = ["\nclass ", "\ndef ", "\nif __name__", "\nprint(", "\n@"];
+
+/// For a variant without fields, of whose unknown fields serde says nothing.
+pub(crate) fn no_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
+}
 
 fn code_stops() -> Vec<String> {
     CODE_STOPS.map(str::to_owned).to_vec()

@@ -87,10 +87,12 @@ fn a_completion_ends_at_the_first_stop() {
 fn configs_are_checked() {
     let read = serde_json::from_str::<Extraction>;
     assert_eq!(read(r#"{"type": "completion"}"#).unwrap(), Extraction::completion());
+    assert_eq!(read(r#"{"type": "whole"}"#).unwrap(), Extraction::Whole);
     assert_eq!(read(r#"{"type": "fenced"}"#).unwrap(), Extraction::fenced());
     for (text, message) in [
         (r#"{"type": "fenced", "blok": "last"}"#, "unknown field `blok`"),
         (r#"{"type": "fenced", "block": "second"}"#, "unknown variant `second`"),
+        (r#"{"type": "whole", "block": "last"}"#, "unknown field `block`"),
         (r#"{"type": "fences"}"#, "unknown variant `fences`"),
     ] {
         let error = read(text).unwrap_err().to_string();

@@ -47,6 +47,7 @@ use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
 };
+use crate::prompts::{ExchangeConfig, PromptError};
 use crate::reward::{DenseReward, OutcomeReward};
 use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
 use crate::verify::{ErrorLimit, VerifierPool};
@@ -67,6 +68,9 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// The problems to train on.
     pub problems: ProblemsConfig,
+    /// How problems become prompts and responses programs; as they are where absent.
+    #[serde(default)]
+    pub exchange: ExchangeConfig,
     /// A step splitter by its `type`.
     pub splitter: serde_json::Value,
     /// A verifier by its `type`.
@@ -171,6 +175,9 @@ pub enum ConfigError {
     /// The problems cannot be used.
     #[error(transparent)]
     Problems(#[from] ProblemError),
+    /// The exchange cannot be made.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// The tokenizer cannot be used.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -260,6 +267,7 @@ impl Config {
         Ok(Parts {
             policy,
             tokenizer: Tokenizer::from_file(&self.policy.tokenizer, &self.policy.end)?,
+            exchange: self.exchange.build()?,
             problems: ProblemSet::read_jsonl(BufReader::new(file))?,
             splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),
             verifier,

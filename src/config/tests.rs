@@ -57,6 +57,25 @@ fn a_wrong_number_is_named_with_its_key_and_bounds() {
 }
 
 #[test]
+fn an_exchange_is_named_by_its_prompts_and_extraction() {
+    let of = |lines: &str| format!("kl = 0.1\n[exchange]\n{lines}");
+    let default = ppo("kl = 0.1").unwrap().exchange;
+    assert_eq!(default, ExchangeConfig::default());
+    let lines = "prompt = { type = \"code\" }\nextraction = { type = \"completion\", stop = [\"END\"] }";
+    let exchange = ppo(&of(lines)).unwrap().exchange.build().unwrap();
+    assert_eq!(exchange.stops(), ["END"]);
+    for (lines, key, message) in [
+        ("prompt = { type = \"chat\" }", "exchange.prompt", "missing field `template`"),
+        ("prompt = { type = \"talk\" }", "exchange.prompt", "unknown variant `talk`"),
+        ("extraction = { type = \"fenced\", blok = 1 }", "exchange.extraction", "unknown field `blok`"),
+    ] {
+        let error = ppo(&of(lines)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the config is wrong at `{key}")), "{lines}: {error}");
+        assert!(error.contains(message), "{lines}: {error}");
+    }
+}
+
+#[test]
 fn a_kl_coefficient_is_a_number_or_a_table() {
     let kl = |lines| ppo(lines).unwrap().ppo.kl;
     assert_eq!(kl("kl = 0"), KlControl::Fixed(KlCoefficient::new(0.0)));

@@ -34,6 +34,14 @@ impl Sampling {
     pub const fn training(temperature: Temperature, max_new_tokens: NonZeroUsize) -> Self {
         Self { temperature, top_p: TopP::new(1.0), top_k: None, max_new_tokens, stop: Vec::new() }
     }
+
+    /// The same sampling, where a response ends at any of these sequences as well.
+    #[must_use]
+    pub fn with_stops(&self, stops: &[String]) -> Self {
+        let mut sampling = self.clone();
+        sampling.stop.extend(stops.iter().filter(|stop| !self.stop.contains(stop)).cloned());
+        sampling
+    }
 }
 
 impl Default for Sampling {

@@ -13,6 +13,7 @@ use crate::plugin::{
     ValueInit, ValueInitError, ValueSources, Verifier,
 };
 use crate::prm::TrainedPrm;
+use crate::prompts::Exchange;
 use crate::reward::{DenseReward, OutcomeReward};
 use crate::verify::{ErrorLimit, VerifierPool};
 
@@ -23,6 +24,7 @@ pub fn builder<A: Arch>(policy: &Policy<A>, tokenizer: &Tokenizer) -> TrainerBui
             device: Device::cpu(),
             policy: policy.fork(),
             tokenizer: tokenizer.clone(),
+            exchange: Exchange::default(),
             outcome: OutcomeReward::default(),
             reward_model: None,
             error_limit: ErrorLimit::default(),
@@ -66,6 +68,7 @@ struct Base<A: Arch> {
     device: Device,
     policy: Policy<A>,
     tokenizer: Tokenizer,
+    exchange: Exchange,
     outcome: OutcomeReward,
     reward_model: Option<RewardModel>,
     error_limit: ErrorLimit,
@@ -257,6 +260,13 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         self
     }
 
+    /// How problems become prompts and responses programs; by default as they are.
+    #[must_use]
+    pub fn exchange(mut self, exchange: Exchange) -> Self {
+        self.base.exchange = exchange;
+        self
+    }
+
     /// The problems to train on.
     pub fn problems(self, problems: ProblemSet) -> TrainerBuilder<A, ProblemSet, S, V, R, P, I> {
         with!(self, problems: problems, splitter, verifier, rewards, prm, value_init)
@@ -389,7 +399,8 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
         (R, P): GivenRewards,
         I: GivenValueInit,
     {
-        let Base { device, policy, tokenizer, outcome, reward_model, config, seed, name, .. } = self.base;
+        let Base { device, policy, tokenizer, exchange, outcome, reward_model, config, seed, name, .. } =
+            self.base;
         let verifier = VerifierPool::new(self.verifier.take(), self.base.error_limit);
         let verifier = match self.base.verifier_jobs {
             Some(jobs) => verifier.with_jobs(jobs)?,
@@ -400,6 +411,7 @@ impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
             device,
             policy,
             tokenizer,
+            exchange,
             problems: self.problems.take(),
             splitter: self.splitter.take(),
             verifier,

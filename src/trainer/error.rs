@@ -8,6 +8,7 @@ use crate::eval::StatisticsError;
 use crate::model::{ModelError, TokenizerError};
 use crate::plugin::{LabelError, PluginError, PrmError, SplitError, ValueInitError, VerifyError};
 use crate::prm::PrmTrainingError;
+use crate::prompts::PromptError;
 use crate::reward::RewardError;
 use crate::rollouts::RolloutError;
 use crate::sft::SftError;
@@ -83,6 +84,9 @@ pub enum TrainerError {
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A problem has no prompt.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// Sampling failed.
     #[error(transparent)]
     Rollout(#[from] RolloutError),

@@ -8,6 +8,7 @@ use crate::eval::statistics::{bootstrap_mean, pass_at_k};
 use crate::eval::{Bucket, Interval, LengthBuckets, StatisticsError};
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::Submission;
+use crate::prompts::Exchange;
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
 
@@ -85,13 +86,15 @@ impl Evaluation {
 
 /// Samples `samples` responses to each problem and judges them by the held-out tests, or by the others
 /// where a problem has none. A response cut at the length limit fails; one that could not be judged is
-/// left out. A chat problem without any tests is not sampled.
+/// left out. One without a program fails. Responses end at the exchange's stop sequences as well. A chat problem
+/// without any tests is not sampled.
 ///
 /// # Errors
 /// If sampling fails, or the verifier fails too often.
 pub fn evaluate<A: Arch>(
     policy: &Policy<A>,
     tokenizer: &Tokenizer,
+    exchange: &Exchange,
     problems: &ProblemSet,
     verifier: &VerifierPool,
     samples: usize,
@@ -101,15 +104,19 @@ pub fn evaluate<A: Arch>(
     let judged = |problem: &&Problem| !(problem.tests.is_empty() && problem.held_out_tests.is_empty());
     let (places, tested): (Vec<usize>, Vec<&Problem>) =
         problems.iter().map(|problem| &**problem).enumerate().filter(|(_, problem)| judged(problem)).unzip();
-    let prompts = tested.iter().map(|problem| tokenizer.encode(&problem.prompt));
+    let prompts = tested.iter().map(|problem| exchange.tokens(problem, tokenizer));
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
-    let rollouts = sample(policy, tokenizer, &prompts, samples, sampling, seed)?;
+    let sampling = sampling.with_stops(exchange.stops());
+    let rollouts = sample(policy, tokenizer, &prompts, samples, &sampling, seed)?;
+    let programs: Vec<_> =
+        rollouts.iter().map(|rollout| exchange.program(tested[rollout.prompt], &rollout.text)).collect();
     let submissions: Vec<Submission<'_>> = rollouts
         .iter()
-        .map(|rollout| (tested[rollout.prompt], &rollout.text))
-        .map(|(problem, text)| match problem.held_out_tests.is_empty() {
-            true => Submission::rewarded(problem, text),
-            false => Submission::held_out(problem, text),
+        .zip(&programs)
+        .filter_map(|(rollout, program)| Some((tested[rollout.prompt], program.as_ref()?.text())))
+        .map(|(problem, program)| match problem.held_out_tests.is_empty() {
+            true => Submission::rewarded(problem, program),
+            false => Submission::held_out(problem, program),
         })
         .collect();
     let mut results: Vec<ProblemResult> = problems
@@ -120,12 +127,18 @@ pub fn evaluate<A: Arch>(
             ProblemResult { id: problem.id.clone(), length, samples: 0, passed: 0 }
         })
         .collect();
-    for (rollout, judged) in rollouts.iter().zip(verifier.verify_all(&submissions)?) {
-        if let Ok(verdict) = judged {
-            let result = &mut results[places[rollout.prompt]];
-            result.samples += 1;
-            result.passed += usize::from(verdict.passes() && rollout.finished);
-        }
+    let mut judged = verifier.verify_all(&submissions)?.into_iter();
+    for (rollout, program) in rollouts.iter().zip(&programs) {
+        let passes = match program {
+            Some(_) => match judged.next().expect("one judgement per submission") {
+                Ok(verdict) => verdict.passes() && rollout.finished,
+                Err(_) => continue,
+            },
+            None => false,
+        };
+        let result = &mut results[places[rollout.prompt]];
+        result.samples += 1;
+        result.passed += usize::from(passes);
     }
     Ok(Evaluation { problems: results })
 }
@@ -133,6 +146,7 @@ pub fn evaluate<A: Arch>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Extraction;
     use crate::data::numbers::Fraction;
     use crate::kernels::Device;
     use crate::plugin::{CheckedVerifier, Outcome, Verdict, VerifyError, verifier_fn};
@@ -145,20 +159,22 @@ mod tests {
         }
     }
 
-    /// Evaluates a random policy by a verifier that cannot judge problem `b`, and passes nothing.
+    /// Evaluates a random policy by a verifier that cannot judge problem `b`, passes all for `c` and nothing else.
     fn evaluated(problems: &str) -> Evaluation {
+        evaluated_by(&Exchange::default(), problems)
+    }
+
+    fn evaluated_by(exchange: &Exchange, problems: &str) -> Evaluation {
         let problems = ProblemSet::read_jsonl(problems.as_bytes()).unwrap();
         let verifier = verifier_fn(|submission: Submission<'_>| {
             assert!(!submission.tests.is_empty(), "`{}` has nothing to be judged by", submission.problem.id);
             match submission.problem.id.as_str() {
                 "b" => Err(VerifyError::Failed("no interpreter".into())),
-                _ => Ok(Verdict {
-                    outcome: Outcome::Wrong,
-                    passed: 0,
-                    total: 1,
-                    detail: String::new(),
-                    seconds: 0.0,
-                }),
+                id => {
+                    let passed = usize::from(id == "c");
+                    let outcome = if id == "c" { Outcome::Pass } else { Outcome::Wrong };
+                    Ok(Verdict { outcome, passed, total: 1, detail: String::new(), seconds: 0.0 })
+                }
             }
         });
         let limit = ErrorLimit { share: Fraction::new(1.0), ..ErrorLimit::default() };
@@ -166,17 +182,37 @@ mod tests {
         let policy = Policy::<Toy>::random(&Device::cpu(), Seed::root(1)).unwrap();
         let tokenizer = Tokenizer::train(["x"], 257).unwrap();
         let sampling = Sampling { max_new_tokens: 8.try_into().unwrap(), ..Sampling::default() };
-        evaluate(&policy, &tokenizer, &problems, &pool, 3, &sampling, Seed::root(2)).unwrap()
+        evaluate(&policy, &tokenizer, exchange, &problems, &pool, 3, &sampling, Seed::root(2)).unwrap()
     }
 
     const A: &str = r#"{"id": "a", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
     const B: &str = r#"{"id": "b", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
+    const C: &str = r#"{"id": "c", "prompt": "p", "tests": [{"kind": "assert", "code": "x"}]}"#;
     const CHAT: &str = r#"{"id": "chat", "prompt": "p", "task": "chat"}"#;
 
     #[test]
     fn nothing_judged_is_not_nothing_passed() {
         assert_eq!(evaluated(B).pass_at_1(), None);
         assert_eq!(evaluated(&[A, B].join("\n")).pass_at_1(), Some(0.0));
+    }
+
+    #[test]
+    fn a_response_without_a_program_is_a_sample_that_fails() {
+        let nothing = r#"{"type": "fenced", "without_block": "no_program"}"#;
+        let fenced = Exchange::default().with_extraction(serde_json::from_str(nothing).unwrap());
+        // Not even B's verifier, which cannot judge, is asked.
+        let evaluation = evaluated_by(&fenced, &[A, B].join("\n"));
+        let samples: Vec<_> = evaluation.problems.iter().map(|p| (p.samples, p.passed)).collect();
+        assert_eq!(samples, [(3, 0), (3, 0)]);
+    }
+
+    #[test]
+    fn a_response_ends_where_the_extraction_cuts_its_program() {
+        // Cut at 8 tokens, and so failed.
+        assert_eq!(evaluated(C).pass_at_1(), Some(0.0));
+        let stop = (' '..='~').map(String::from).collect();
+        let completion = Exchange::default().with_extraction(Extraction::Completion { stop });
+        assert_eq!(evaluated_by(&completion, C).pass_at_1(), Some(1.0));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::error::TrainerError;
 use crate::data::{Problem, Steps, Task};
-use crate::plugin::{CheckedSplitter, Submission, Verdict};
+use crate::plugin::{CheckedSplitter, Outcome, Submission, Verdict};
+use crate::prompts::Exchange;
 use crate::rollouts::Rollout;
-use crate::steps::step_tokens;
+use crate::steps::{own_steps, program_step_tokens};
 use crate::verify::VerifierPool;
 
 /// A rollout, judged by the tests that the reward sees and split into steps.
@@ -21,43 +22,66 @@ pub struct JudgedRollout {
     pub passes: Option<bool>,
     /// What the verifier says of its program, whether or not the response is finished; `None` as above.
     pub verdict: Option<Arc<Verdict>>,
-    /// Its steps; none for a blank response.
+    /// The steps of what it wrote of its program; none where that is blank, or there is no program.
     pub steps: Steps,
     /// For each step, the response token that contains its line's end.
     pub step_tokens: Vec<usize>,
 }
 
-/// Judges and splits rollouts; `problems[rollout.prompt]` is a rollout's problem.
+/// Judges and splits the programs in rollouts; `problems[rollout.prompt]` is a rollout's problem.
 ///
-/// A response cut at the length limit does not pass, whatever its tests say (checklist, 10).
+/// A response without a program fails ([`Outcome::NoCode`]), and the verifier is not asked. One cut at the length
+/// limit does not pass, whatever its tests say (checklist, 10).
 ///
 /// # Errors
 /// If the verifier fails too often, or the splitter breaks its contract.
 pub fn judge(
     rollouts: Vec<Rollout>,
     problems: &[Arc<Problem>],
+    exchange: &Exchange,
     splitter: &CheckedSplitter,
     verifier: &VerifierPool,
 ) -> Result<Vec<JudgedRollout>, TrainerError> {
-    let code: Vec<usize> =
-        (0..rollouts.len()).filter(|&row| problems[rollouts[row].prompt].task == Task::Code).collect();
-    let submissions: Vec<Submission<'_>> = code
-        .iter()
-        .map(|&row| Submission::rewarded(&problems[rollouts[row].prompt], &rollouts[row].text))
-        .collect();
+    let problem_of = |rollout: &Rollout| &problems[rollout.prompt];
+    let programs: Vec<_> =
+        rollouts.iter().map(|rollout| exchange.program(problem_of(rollout), &rollout.text)).collect();
     let mut verdicts = vec![None; rollouts.len()];
-    for (&row, judged) in code.iter().zip(verifier.verify_all(&submissions)?) {
+    let (mut submitted, mut submissions) = (Vec::new(), Vec::new());
+    for (row, (rollout, program)) in rollouts.iter().zip(&programs).enumerate() {
+        let problem = problem_of(rollout);
+        match program {
+            _ if problem.task != Task::Code => {}
+            Some(program) => {
+                submitted.push(row);
+                submissions.push(Submission::rewarded(problem, program.text()));
+            }
+            None => verdicts[row] = Some(Arc::new(no_program(problem.tests.len()))),
+        }
+    }
+    for (&row, judged) in submitted.iter().zip(verifier.verify_all(&submissions)?) {
         verdicts[row] = judged.ok();
     }
+    drop(submissions);
     rollouts
         .into_iter()
         .zip(verdicts)
-        .map(|(rollout, verdict)| {
+        .zip(programs)
+        .map(|((rollout, verdict), program)| {
             let passes = verdict.as_ref().map(|verdict| verdict.passes() && rollout.finished);
             let problem = problems[rollout.prompt].clone();
-            let steps = splitter.split(&rollout.text)?;
-            let step_tokens = step_tokens(&steps, &rollout.token_ends)?;
+            let Some(program) = program else {
+                let (steps, step_tokens) = (splitter.split("")?, Vec::new());
+                return Ok(JudgedRollout { rollout, problem, passes, verdict, steps, step_tokens });
+            };
+            let steps = own_steps(splitter, &program)?;
+            let step_tokens = program_step_tokens(&steps, &program, &rollout.token_ends)?;
             Ok(JudgedRollout { rollout, problem, passes, verdict, steps, step_tokens })
         })
         .collect()
+}
+
+/// What is said of a response without a program, which has all `total` tests against it.
+fn no_program(total: usize) -> Verdict {
+    let detail = "the response holds no program".into();
+    Verdict { outcome: Outcome::NoCode, passed: 0, total, detail, seconds: 0.0 }
 }

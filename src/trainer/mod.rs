@@ -13,6 +13,7 @@ pub mod general_reward;
 pub mod judged;
 pub mod kl_control;
 pub mod ppo;
+mod records;
 pub mod run;
 pub mod run_folder;
 pub mod saved_prm;
@@ -20,7 +21,7 @@ pub mod stage;
 
 pub use builder::{TrainerBuilder, builder};
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use collect::{CollectCost, CollectError, Collected, LabeledResponse, SkipReason, collect};
+pub use collect::{CollectCost, CollectError, Collected, Collector, LabeledResponse, SkipReason};
 pub use error::TrainerError;
 pub use evaluate::{Evaluation, evaluate};
 pub use events::{EventSink, Events, Progress};

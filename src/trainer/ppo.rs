@@ -18,6 +18,7 @@ use crate::kernels::Device;
 use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, micro_batches};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
+use crate::prompts::Exchange;
 use crate::reward::{DenseReward, KlEstimator, OutcomeReward, ResponseReward, token_rewards};
 use crate::rollouts::{Sampling, sample};
 use crate::verify::VerifierPool;
@@ -88,6 +89,8 @@ pub struct Parts<A: Arch> {
     pub policy: Policy<A>,
     /// Text to tokens.
     pub tokenizer: Tokenizer,
+    /// Problems to prompts, and responses to programs.
+    pub exchange: Exchange,
     /// Problems to train on.
     pub problems: ProblemSet,
     /// Where steps are.
@@ -117,6 +120,7 @@ pub struct Trainer<A: Arch> {
     learner: Learner<A>,
     reference: Policy<A>,
     tokenizer: Tokenizer,
+    exchange: Exchange,
     problems: ProblemSet,
     prompts: Vec<Vec<u32>>,
     splitter: CheckedSplitter,
@@ -160,12 +164,13 @@ impl<A: Arch> Trainer<A> {
     ///
     /// # Errors
     /// If a part is missing that another needs, sampling leaves out a part of the distribution, the
-    /// tokenizer does not fit the policy, or the critic cannot be made.
+    /// tokenizer does not fit the policy, a problem has no prompt, or the critic cannot be made.
     pub fn from_parts(parts: Parts<A>) -> Result<Self, TrainerError> {
         let Parts {
             device,
             policy,
             tokenizer,
+            exchange,
             problems,
             splitter,
             verifier,
@@ -205,12 +210,13 @@ impl<A: Arch> Trainer<A> {
         let sources = ValueSources::new(&layout, &start, seed.child("critic"));
         let prm_parameters = prm.as_deref().and_then(CheckedPrm::parameters);
         let critic = ScalarModel::new(&device, &value_init.init(sources.with_prm(prm_parameters))?)?;
-        let prompts = problems.iter().map(|problem| tokenizer.encode(&problem.prompt));
+        let prompts = problems.iter().map(|problem| exchange.tokens(problem, &tokenizer));
         let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             reference: policy.fork(),
             learner: Learner::new(config.update, policy.fork(), critic)?,
             tokenizer,
+            exchange,
             problems,
             prompts,
             splitter,
@@ -270,8 +276,9 @@ impl<A: Arch> Trainer<A> {
         let seed = self.seed.child("rollouts").index(self.iteration as u64);
         let responses = self.config.responses.get();
         let policy = &self.learner.policy;
-        let rollouts = sample(policy, &self.tokenizer, &prompts, responses, &self.config.sampling, seed)?;
-        let judged = judge(rollouts, &problems, &self.splitter, &self.verifier)?;
+        let sampling = self.config.sampling.with_stops(self.exchange.stops());
+        let rollouts = sample(policy, &self.tokenizer, &prompts, responses, &sampling, seed)?;
+        let judged = judge(rollouts, &problems, &self.exchange, &self.splitter, &self.verifier)?;
         self.reward(judged)
     }
 

@@ -16,6 +16,9 @@ pub enum SkipReason {
     /// The response is blank.
     #[error("the response is empty: it has no steps to label")]
     Empty,
+    /// It has no program: prose alone, or a block in another language.
+    #[error("the response holds no program: it has no steps to label")]
+    NoProgram,
     /// There is nothing to judge its completions by.
     #[error("problem `{0}` has no unit tests: only responses to code problems are labelled")]
     NotCode(String),

@@ -33,6 +33,7 @@ use crate::data::{Labels, Problem, Seed, Steps};
 use crate::kernels::Threads;
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::{CheckedLabeler, CheckedSplitter, Submission};
+use crate::prompts::Exchange;
 use crate::rollouts::{self, Rollout, Sampling};
 use crate::verify::VerifierPool;
 
@@ -52,7 +53,7 @@ pub struct LabeledResponse {
     pub rollout: usize,
     /// Its problem's place among the problems given.
     pub problem: usize,
-    /// Its steps.
+    /// The steps of what it wrote of its program.
     pub steps: Steps,
     /// For each step the response token (from 0) that ends it.
     pub step_tokens: Vec<usize>,
@@ -95,100 +96,117 @@ impl AddAssign for CollectCost {
     }
 }
 
-/// Labels `rollouts`, which `policy` sampled, each a response to the problem at its
-/// [`prompt`](Rollout::prompt).
-///
-/// A response passes when it ended by itself and passes the tests that the reward sees. The labels of
-/// a response are a function of the response, its problem and `seed` (see [`response_seed`]), the same
-/// whatever the other responses, their order or the number of threads.
-///
-/// What cannot be judged is never taken for a failure. A completion that the verifier cannot judge
-/// counts as neither pass nor failure: another one that passes still answers the question; if none
-/// does, the answer is unknown, and the response is [skipped](SkipReason::UnjudgedPrefix).
-///
-/// # Errors
-/// If a rollout does not fit `problems` or itself, the splitter fails, the labeler breaks its contract,
-/// more programs cannot be judged than the pool's limit allows, or the model or the tokenizer fails.
-/// A blank response, or one that cannot be judged, is no error: it is among [`Collected::skipped`].
-/// An error gives no labels at all; who wants to keep those before it labels in several calls.
-pub fn collect<A: Arch>(
-    policy: &Policy<A>,
-    tokenizer: &Tokenizer,
-    problems: &[Arc<Problem>],
-    rollouts: &[Rollout],
-    splitter: &CheckedSplitter,
-    labeler: &CheckedLabeler,
-    verifier: &VerifierPool,
-    sampling: &Sampling,
-    seed: Seed,
-) -> Result<Collected, CollectError> {
-    let mut cost = CollectCost::default();
-    let groups = Groups::of(rollouts);
-    let prepare = |&rollout: &usize| {
-        let (sampled, problems_len) = (&rollouts[rollout], problems.len());
-        let problem = sampled.prompt;
-        let Some(problem) = problems.get(problem) else {
-            return Err(CollectError::NoProblem { rollout, problem, problems: problems_len });
-        };
-        Response::new(rollout, problem, sampled, splitter)
-    };
-    let prepared: Vec<_> = groups.firsts.par_iter().map(prepare).collect::<Result<_, _>>()?;
-    let mut skipped = HashMap::new();
-    let mut responses = Vec::with_capacity(prepared.len());
-    for (&rollout, prepared) in groups.firsts.iter().zip(prepared) {
-        match prepared {
-            Ok(response) => responses.push(response),
-            Err(reason) => _ = skipped.insert(rollout, reason),
-        }
-    }
-    let responses = judge(responses, rollouts, verifier, &mut cost, &mut skipped)?;
+/// What responses are labelled with.
+pub struct Collector<'a, A: Arch> {
+    /// Who sampled the responses, and completes their prefixes.
+    pub policy: &'a Policy<A>,
+    /// Its tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// How the policy was asked.
+    pub exchange: &'a Exchange,
+    /// How responses were sampled, and completions are.
+    pub sampling: &'a Sampling,
+    /// Where the lines of a program are.
+    pub splitter: &'a CheckedSplitter,
+    /// Which prefixes to ask about, and what their answers mean.
+    pub labeler: &'a CheckedLabeler,
+    /// What judges responses and completions.
+    pub verifier: &'a VerifierPool,
+}
 
-    let searches = responses.into_iter().map(|response| {
-        let seed = response_seed(seed, response.problem, response.sequence);
-        Search::begin(response, labeler, seed)
-    });
-    let searches = searches.collect::<Result<Vec<_>, _>>()?;
-    let (mut searches, open): (Vec<_>, Vec<_>) = searches.into_iter().partition(Search::is_done);
-    let decoder = policy.decoder()?;
-    let shards = shards(open).into_par_iter().map(|searches| {
-        let mut shard = Shard {
-            searches,
-            decoder: decoder.another(Threads::One),
-            tokenizer,
-            verifier,
-            sampling,
-            cost: CollectCost::default(),
-            ended: Vec::new(),
+impl<A: Arch> Collector<'_, A> {
+    /// Labels `rollouts`, each a response to the problem at its [`prompt`](Rollout::prompt).
+    ///
+    /// A response passes when it ended by itself and passes the tests that the reward sees. The labels of
+    /// a response are a function of the response, its problem and `seed` (see [`response_seed`]), the same
+    /// whatever the other responses, their order or the number of threads.
+    ///
+    /// What cannot be judged is never taken for a failure. A completion that the verifier cannot judge
+    /// counts as neither pass nor failure: another one that passes still answers the question; if none
+    /// does, the answer is unknown, and the response is [skipped](SkipReason::UnjudgedPrefix).
+    ///
+    /// # Errors
+    /// If a rollout does not fit `problems` or itself, the splitter fails, the labeler breaks its contract,
+    /// more programs cannot be judged than the pool's limit allows, or the model or the tokenizer fails.
+    /// A blank response, or one that cannot be judged, is no error: it is among [`Collected::skipped`].
+    /// An error gives no labels at all; who wants to keep those before it labels in several calls.
+    pub fn collect(
+        &self,
+        problems: &[Arc<Problem>],
+        rollouts: &[Rollout],
+        seed: Seed,
+    ) -> Result<Collected, CollectError> {
+        let Self { tokenizer, exchange, splitter, labeler, verifier, .. } = *self;
+        let sampling = &self.sampling.with_stops(exchange.stops());
+        let mut cost = CollectCost::default();
+        let groups = Groups::of(rollouts);
+        let prepare = |&rollout: &usize| {
+            let (sampled, problems_len) = (&rollouts[rollout], problems.len());
+            let problem = sampled.prompt;
+            let Some(problem) = problems.get(problem) else {
+                return Err(CollectError::NoProblem { rollout, problem, problems: problems_len });
+            };
+            Response::new(rollout, problem, sampled, exchange, splitter)
         };
-        let stats =
-            rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
-        shard.cost.completions = stats.rows;
-        shard.cost.completion_tokens = stats.tokens;
-        Ok((shard.searches, shard.cost))
-    });
-    for (done, shard_cost) in shards.collect::<Result<Vec<_>, CollectError>>()? {
-        searches.extend(done);
-        cost += shard_cost;
-    }
+        let prepared: Vec<_> = groups.firsts.par_iter().map(prepare).collect::<Result<_, _>>()?;
+        let mut skipped = HashMap::new();
+        let mut responses = Vec::with_capacity(prepared.len());
+        for (&rollout, prepared) in groups.firsts.iter().zip(prepared) {
+            match prepared {
+                Ok(response) => responses.push(response),
+                Err(reason) => _ = skipped.insert(rollout, reason),
+            }
+        }
+        let responses = judge(responses, rollouts, verifier, &mut cost, &mut skipped)?;
 
-    let mut labeled = HashMap::new();
-    for search in searches {
-        let rollout = search.response.rollout;
-        match search.into_labeled(rollouts[rollout].prompt) {
-            Ok(response) => _ = labeled.insert(rollout, response),
-            Err(reason) => _ = skipped.insert(rollout, reason),
+        let searches = responses.into_iter().map(|response| {
+            let seed = response_seed(seed, response.problem, response.sequence);
+            Search::begin(response, labeler, seed)
+        });
+        let searches = searches.collect::<Result<Vec<_>, _>>()?;
+        let (mut searches, open): (Vec<_>, Vec<_>) = searches.into_iter().partition(Search::is_done);
+        let decoder = self.policy.decoder()?;
+        let shards = shards(open).into_par_iter().map(|searches| {
+            let mut shard = Shard {
+                searches,
+                decoder: decoder.another(Threads::One),
+                tokenizer,
+                verifier,
+                sampling,
+                exchange,
+                cost: CollectCost::default(),
+                ended: Vec::new(),
+            };
+            let stats =
+                rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
+            shard.cost.completions = stats.rows;
+            shard.cost.completion_tokens = stats.tokens;
+            Ok((shard.searches, shard.cost))
+        });
+        for (done, shard_cost) in shards.collect::<Result<Vec<_>, CollectError>>()? {
+            searches.extend(done);
+            cost += shard_cost;
         }
-    }
-    let mut collected = Collected { cost, ..Collected::default() };
-    for (rollout, &group) in groups.group_of.iter().enumerate() {
-        let first = groups.firsts[group];
-        if let Some(response) = labeled.get(&first) {
-            collected.responses.push(LabeledResponse { rollout, ..response.clone() });
-        } else if let Some(reason) = skipped.get(&first) {
-            collected.skipped.push((rollout, reason.clone()));
+
+        let mut labeled = HashMap::new();
+        for search in searches {
+            let rollout = search.response.rollout;
+            match search.into_labeled(rollouts[rollout].prompt) {
+                Ok(response) => _ = labeled.insert(rollout, response),
+                Err(reason) => _ = skipped.insert(rollout, reason),
+            }
         }
+        let mut collected = Collected { cost, ..Collected::default() };
+        for (rollout, &group) in groups.group_of.iter().enumerate() {
+            let first = groups.firsts[group];
+            if let Some(response) = labeled.get(&first) {
+                collected.responses.push(LabeledResponse { rollout, ..response.clone() });
+            } else if let Some(reason) = skipped.get(&first) {
+                collected.skipped.push((rollout, reason.clone()));
+            }
+        }
+        Ok(collected)
     }
-    Ok(collected)
 }
 
 /// Groups of equal responses to one problem.
@@ -238,7 +256,7 @@ fn judge<'a>(
     let submissions: Vec<_> = responses
         .iter()
         .filter(|response| finished(response))
-        .map(|response| Submission::rewarded(response.problem, response.steps.program()))
+        .map(|response| Submission::rewarded(response.problem, response.program.text()))
         .collect();
     cost.verdicts += submissions.len();
     let mut judged = verifier.verify_all(&submissions)?.into_iter();

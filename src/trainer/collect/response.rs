@@ -3,16 +3,20 @@
 use std::fmt::Write;
 
 use super::error::{CollectError, SkipReason};
+use crate::answer::Program;
 use crate::data::{Problem, Seed, Sequence, Steps, Task};
 use crate::plugin::CheckedSplitter;
+use crate::prompts::Exchange;
 use crate::rollouts::Rollout;
-use crate::steps::step_tokens;
+use crate::steps::{own_steps, program_step_tokens};
 
 /// A response with its steps.
 pub(super) struct Response<'a> {
     pub(super) rollout: usize,
     pub(super) problem: &'a Problem,
     pub(super) sequence: &'a Sequence,
+    pub(super) program: Program,
+    /// Those of what the response wrote of the program.
     pub(super) steps: Steps,
     pub(super) step_tokens: Vec<usize>,
     pub(super) passes: bool,
@@ -24,6 +28,7 @@ impl<'a> Response<'a> {
         rollout: usize,
         problem: &'a Problem,
         sampled: &'a Rollout,
+        exchange: &Exchange,
         splitter: &CheckedSplitter,
     ) -> Result<Result<Self, SkipReason>, CollectError> {
         let sequence = &sampled.sequence;
@@ -34,14 +39,17 @@ impl<'a> Response<'a> {
         if problem.task != Task::Code || problem.tests.is_empty() {
             return Ok(Err(SkipReason::NotCode(problem.id.clone())));
         }
+        let Some(program) = exchange.program(problem, &sampled.text) else {
+            return Ok(Err(SkipReason::NoProgram));
+        };
         let steps =
-            splitter.split(&sampled.text).map_err(|source| CollectError::Split { rollout, source })?;
+            own_steps(splitter, &program).map_err(|source| CollectError::Split { rollout, source })?;
         if steps.is_empty() {
             return Ok(Err(SkipReason::Empty));
         }
-        let step_tokens = step_tokens(&steps, &sampled.token_ends)
+        let step_tokens = program_step_tokens(&steps, &program, &sampled.token_ends)
             .map_err(|source| CollectError::StepTokens { rollout, source })?;
-        Ok(Ok(Self { rollout, problem, sequence, steps, step_tokens, passes: false }))
+        Ok(Ok(Self { rollout, problem, sequence, program, steps, step_tokens, passes: false }))
     }
 
     /// How many response tokens y≤`prefix` has: up to and including the one that ends its last line.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::error::CollectError;
 use super::search::{Judgement, Search, State};
 use super::{CollectCost, IN_FLIGHT};
+use crate::answer::Program;
 use crate::model::{Decoder, Tokenizer};
 use crate::plugin::Submission;
+use crate::prompts::Exchange;
 use crate::rollouts::{Completion, Feed, Job, Sampling};
 use crate::verify::VerifierPool;
 
@@ -22,6 +24,7 @@ pub(super) struct Shard<'a> {
     pub(super) verifier: &'a VerifierPool,
     /// Its longest response includes the prefix.
     pub(super) sampling: &'a Sampling,
+    pub(super) exchange: &'a Exchange,
     pub(super) cost: CollectCost,
     /// Completions that ended at the same step of the engine, with their ids.
     pub(super) ended: Vec<(usize, Completion)>,
@@ -32,13 +35,14 @@ impl Shard<'_> {
         (id % self.searches.len(), id / self.searches.len())
     }
 
-    /// The program that a completion of what a search asks about makes.
-    fn program(&self, search: usize, completion: &Completion) -> Result<String, CollectError> {
+    /// The program that a completion of what a search asks about makes, if it makes one.
+    fn program(&self, search: usize, completion: &Completion) -> Result<Option<Program>, CollectError> {
         let Search { response, state, .. } = &self.searches[search];
         let kept = if let State::Asking(question) = state { response.kept(question.prefix) } else { 0 };
         let mut tokens = response.sequence.response[..kept].to_vec();
         tokens.extend(&completion.tokens);
-        Ok(self.sampling.cut(self.tokenizer.decode_with_ends(&tokens)?).0)
+        let (text, _) = self.sampling.cut(self.tokenizer.decode_with_ends(&tokens)?);
+        Ok(self.exchange.program(response.problem, &text))
     }
 
     /// Hands a search a judgement of what it asks about.
@@ -94,21 +98,21 @@ impl Feed for Shard<'_> {
 
     /// Judges the completions that ended at one step, those of a question up to its first pass.
     fn step_ended(&mut self) -> Result<(), CollectError> {
-        let mut programs: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        let mut programs: BTreeMap<usize, Vec<Program>> = BTreeMap::new();
         for (id, completion) in std::mem::take(&mut self.ended) {
             let (place, _) = self.search(id);
-            if completion.finished {
-                programs.entry(place).or_default().push(self.program(place, &completion)?);
-            } else {
+            let program = if completion.finished { self.program(place, &completion)? } else { None };
+            match program {
+                Some(program) => programs.entry(place).or_default().push(program),
                 // Not the last of its question while others of it are to be judged.
-                self.judged(place, Judgement::Fail)?;
+                None => self.judged(place, Judgement::Fail)?,
             }
         }
         let submissions: Vec<Vec<Submission<'_>>> = programs
             .iter()
             .map(|(&place, programs)| {
                 let problem = self.searches[place].response.problem;
-                programs.iter().map(|program| Submission::rewarded(problem, program)).collect()
+                programs.iter().map(|program| Submission::rewarded(problem, program.text())).collect()
             })
             .collect();
         let groups: Vec<&[Submission<'_>]> = submissions.iter().map(Vec::as_slice).collect();
