@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use pspo::data::numbers::{LearningRate, RewardCeiling};
 use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
-use pspo::model::{Arch, Policy, ScalarModel, Tokenizer, init};
+use pspo::model::{Arch, Lora, Policy, ScalarModel, Tokenizer, Tuning, init};
 use pspo::plugin::{
     CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
     Verifier, VerifyError, verifier_fn,
@@ -17,7 +17,7 @@ use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
 use pspo::trainer::builder::{NoPrm, Sparse, WithCritic};
 use pspo::trainer::events::{Event, Events, Recorder, metrics};
-use pspo::trainer::{PpoConfig, RewardModel, Run, Stage, Trainer, TrainerError, general_reward};
+use pspo::trainer::{Checkpoint, PpoConfig, RewardModel, Run, Stage, Trainer, TrainerError, general_reward};
 use pspo::value::FromPolicy;
 
 pspo::arch! {
@@ -130,9 +130,24 @@ fn pass_rates(events: &[Event]) -> Vec<f64> {
     events.iter().filter_map(|event| event.metric(metrics::PASS_RATE)).collect()
 }
 
+/// The same training with adapters, activations computed again.
+fn adapted(start: &(Policy<Tiny>, Tokenizer), iterations: usize) -> Trainer<Tiny> {
+    let mut config = config(iterations);
+    config.tuning = Tuning::Lora(Lora::default());
+    config.recompute = true;
+    config.update.policy_learning_rate = LearningRate::new(5e-3);
+    builder(start).config(config).build().unwrap()
+}
+
 #[test]
 fn ppo_learns_what_the_tests_reward() {
-    let (events, _) = run(trainer(&start(), 25));
+    for trainer in [trainer, adapted] {
+        learns(trainer(&start(), 25));
+    }
+}
+
+fn learns(trainer: Trainer<Tiny>) {
+    let (events, _) = run(trainer);
     let rates = pass_rates(&events);
     let (first, last) = (rates[0], rates[22..].iter().sum::<f64>() / 3.0);
     assert!(first < 0.5 && last > 0.9, "{rates:?}");
@@ -217,6 +232,18 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn a_restored_run_goes_on_to_the_same_bytes() {
+    goes_on(trainer);
+}
+
+#[test]
+fn a_restored_run_with_adapters_goes_on_to_the_same_bytes() {
+    let checkpoint = goes_on(adapted);
+    let names: Vec<_> = checkpoint.group("policy").unwrap().layout().iter().map(|(name, ..)| name).collect();
+    assert!(names.iter().all(|name| name.contains(".lora_")), "adapters alone are saved: {names:?}");
+}
+
+/// Returns the checkpoint at the run's end.
+fn goes_on(trainer: fn(&(Policy<Tiny>, Tokenizer), usize) -> Trainer<Tiny>) -> Checkpoint {
     let (start, folder) = (start(), tempfile::tempdir().unwrap());
     let whole = folder.path().join("whole");
     let mut uninterrupted = trainer(&start, 4);
@@ -237,6 +264,7 @@ fn a_restored_run_goes_on_to_the_same_bytes() {
     assert_eq!(bits(&resumed), bits(&uninterrupted));
     let events = |run: &std::path::Path| std::fs::read(run.join("events.jsonl")).unwrap();
     assert_eq!(events(&cut), events(&whole));
+    resumed.checkpoint().unwrap()
 }
 
 /// A stage whose process dies in the middle of a step.
@@ -259,10 +287,10 @@ impl Stage for Killed<'_> {
         self.stage.advance(events)?;
         if self.stage.done() == self.after { Err(TrainerError::RewardModel("killed".into())) } else { Ok(()) }
     }
-    fn checkpoint(&self) -> Result<pspo::trainer::Checkpoint, TrainerError> {
+    fn checkpoint(&self) -> Result<Checkpoint, TrainerError> {
         self.stage.checkpoint()
     }
-    fn restore(&mut self, checkpoint: &pspo::trainer::Checkpoint) -> Result<(), TrainerError> {
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
         self.stage.restore(checkpoint)
     }
 }

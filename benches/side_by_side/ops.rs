@@ -185,7 +185,7 @@ impl Work for Ops {
                 kept,
                 gradients,
                 dh,
-                dw,
+                Some(dw),
                 logits.as_mut().map(Buffer::view_mut),
             )
             .expect("shapes fit");

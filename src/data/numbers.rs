@@ -98,6 +98,8 @@ checked_numbers! {
     MomentDecay = "moment decay", v => v >= 0.0 && v < 1.0, "at least 0 and below 1";
     /// What AdamW adds to the root of the second moment, so that no step divides by 0.
     AdamEpsilon = "AdamW's epsilon", v => v > 0.0 && v.is_finite(), "above 0 and finite";
+    /// α of adapters of low rank: what they add is multiplied by α over the rank.
+    LoraAlpha = "LoRA's alpha", v => v > 0.0 && v.is_finite(), "above 0 and finite";
     /// Bound on the norm of the whole gradient.
     GradientNorm = "gradient norm bound", v => v > 0.0 && v.is_finite(), "above 0 and finite";
     /// Logits are divided by it before the softmax.

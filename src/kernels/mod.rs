@@ -15,6 +15,7 @@ mod pool;
 pub mod product;
 pub mod rms_norm;
 pub mod rotary;
+pub mod scale;
 pub mod swiglu;
 #[cfg(test)]
 pub(crate) mod test_values;

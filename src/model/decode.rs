@@ -1,7 +1,6 @@
 //! Decoding: one new token for each of many rows at a time.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,7 +9,7 @@ use super::arch::Dims;
 use super::batch::Batch;
 pub use super::cache::{Prefix, Row};
 use super::error::ModelError;
-use super::trunk::{Keep, Trunk};
+use super::trunk::{Keep, Matrix, Place, Trunk, Values};
 use crate::data::Ragged;
 use crate::kernels::product::{Packed, Shape, WeightLayout};
 use crate::kernels::rotary::Direction;
@@ -29,7 +28,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Decoder<'a> {
     trunk: &'a Trunk,
-    weights: &'a Buffer,
+    weights: Values<'a>,
     packed: Arc<PackedWeights>,
     threads: Threads,
     device: Device,
@@ -52,29 +51,28 @@ struct PackedLayer {
 }
 
 impl PackedWeights {
-    fn new(trunk: &Trunk, weights: &Buffer, output: Range<usize>) -> Result<Self, KernelError> {
+    fn new(trunk: &Trunk, weights: Values<'_>, output: &Place) -> Result<Self, KernelError> {
         let dims = &trunk.dims;
-        let heads = dims.attention();
-        let pack = |place: &Range<usize>, inputs, outputs, layout| {
+        let pack = |inputs, outputs, layout, weight: View<'_>| {
             let shape = Shape { rows: 0, inputs, outputs, layout };
-            Ok::<_, KernelError>(Packed::new(
-                Threads::Pool,
-                shape,
-                weights.slice(place.clone()).host("decode")?,
-            ))
+            Ok::<_, KernelError>(Packed::new(Threads::Pool, shape, weight.host("decode")?))
+        };
+        let matrix = |matrix: &Matrix| {
+            let merged = matrix.merged(&trunk.device, weights)?;
+            let weight = merged.as_ref().map_or_else(|| weights.at(&matrix.weight), Buffer::view);
+            pack(matrix.inputs, matrix.outputs, WeightLayout::InOut, weight)
         };
         let layers = trunk.places.layers.iter().map(|place| {
-            const LAYOUT: WeightLayout = WeightLayout::InOut;
             Ok(PackedLayer {
-                qkv: pack(&place.qkv, dims.width, heads.qkv_width(), LAYOUT)?,
-                attention_out: pack(&place.attention_out, heads.out_width(), dims.width, LAYOUT)?,
-                gate_up: pack(&place.gate_up, dims.width, 2 * dims.hidden, LAYOUT)?,
-                down: pack(&place.down, dims.hidden, dims.width, LAYOUT)?,
+                qkv: matrix(&place.qkv)?,
+                attention_out: matrix(&place.attention_out)?,
+                gate_up: matrix(&place.gate_up)?,
+                down: matrix(&place.down)?,
             })
         });
         let layers = layers.collect::<Result<_, KernelError>>()?;
         let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
-        Ok(Self { layers, output: pack(&output, dims.width, dims.vocabulary, layout)? })
+        Ok(Self { layers, output: pack(dims.width, dims.vocabulary, layout, weights.at(output))? })
     }
 }
 
@@ -111,11 +109,7 @@ impl Scratch {
 
 impl<'a> Decoder<'a> {
     /// A decoder on one thread, which copies the weights into the order that it reads them in.
-    pub(super) fn new(
-        trunk: &'a Trunk,
-        weights: &'a Buffer,
-        output: Range<usize>,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn new(trunk: &'a Trunk, weights: Values<'a>, output: &Place) -> Result<Self, KernelError> {
         match trunk.device.backend() {
             Backend::Cpu(_) => {}
             #[allow(unreachable_patterns)]
@@ -125,7 +119,7 @@ impl<'a> Decoder<'a> {
         Ok(Self::of(trunk, weights, packed, Threads::One))
     }
 
-    fn of(trunk: &'a Trunk, weights: &'a Buffer, packed: Arc<PackedWeights>, threads: Threads) -> Self {
+    fn of(trunk: &'a Trunk, weights: Values<'a>, packed: Arc<PackedWeights>, threads: Threads) -> Self {
         let device = match threads {
             Threads::One => Device::cpu_single_thread(),
             Threads::Pool => Device::cpu(),
@@ -205,8 +199,8 @@ impl<'a> Decoder<'a> {
         }
         let positions: Vec<u32> = rows.iter().map(|row| row.len() as u32).collect();
         s.resize(dims, n);
-        let at = |range: &Range<usize>| w.slice(range.clone());
-        let norm = |x: &[f32], weight: &Range<usize>, normed: &mut [f32], scale: &mut [f32]| {
+        let at = |place: &Place| w.at(place);
+        let norm = |x: &[f32], weight: &Place, normed: &mut [f32], scale: &mut [f32]| {
             let (normed, scale) = (ViewMut::Host(normed), ViewMut::Host(scale));
             rms_norm::forward(device, dims.width, dims.norm_epsilon, View::Host(x), at(weight), normed, scale)
         };

@@ -21,6 +21,17 @@ pub enum ModelError {
         /// What is wrong with them.
         fault: &'static str,
     },
+    /// More layers to be trained than there are.
+    #[error("{layers} upper layers are to be trained, the model has {all}")]
+    UpperLayers {
+        /// Layers asked for.
+        layers: usize,
+        /// Layers that there are.
+        all: usize,
+    },
+    /// Adapters beside no matrix.
+    #[error("adapters need a matrix to stand beside: `targets` is empty")]
+    NoTargets,
     /// Parameters of another shape.
     #[error("these parameters are not those of this model: {0}")]
     Layout(#[from] LayoutError),

@@ -13,7 +13,8 @@ pub mod policy;
 pub mod scalar;
 pub mod schedule;
 pub mod tokenizer;
-pub mod trunk;
+pub(crate) mod trunk;
+pub mod tuning;
 mod weights;
 
 pub use arch::{Arch, Dims};
@@ -24,6 +25,7 @@ pub use optimizer::{AdamW, AdamWConfig, CheckedGradient, backward, clear_gradien
 pub use policy::{LogProbValues, LogProbs, Policy};
 pub use scalar::{ScalarModel, Scorer};
 pub use tokenizer::{Tokenizer, TokenizerError};
+pub use tuning::{Lora, Projection, Tuning};
 
 /// The part of dfdx in which objectives are written: tensors on the host, and the tape.
 pub mod tensor {

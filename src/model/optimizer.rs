@@ -138,7 +138,7 @@ impl AdamW {
             gradient_scale: if norm > bound { (bound / norm) as f32 } else { 1.0 },
             number: self.steps,
         };
-        let values = weights.values_mut()?;
+        let values = weights.trained_mut()?;
         for (_, shape, range) in self.layout.iter() {
             let weight_decay = if shape.len() > 1 { weight_decay.get() } else { 0.0 };
             adamw::step(

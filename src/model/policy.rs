@@ -13,7 +13,8 @@ use super::error::ModelError;
 use super::init;
 use super::optimizer::{Trainable, WeightsMut};
 use super::tensor::{Cpu, OnTape, Vector, vector};
-use super::trunk::Keep;
+use super::trunk::{Keep, Place};
+use super::tuning::Tuning;
 use super::weights::Weights;
 use crate::data::numbers::Temperature;
 use crate::data::{Parameters, Seed};
@@ -24,7 +25,7 @@ use crate::kernels::{Buffer, Device, KernelError, View, embedding};
 /// π_θ: a decoder of shape `A` that gives every token of a response its probability.
 #[derive(Clone, Debug)]
 pub struct Policy<A: Arch> {
-    weights: Weights,
+    pub(super) weights: Weights,
     arch: PhantomData<A>,
 }
 
@@ -64,7 +65,7 @@ impl<A: Arch> Policy<A> {
         Ok(Self { weights: Weights::new(device, A::DIMS, parameters)?, arch: PhantomData })
     }
 
-    /// The parameters, on the host.
+    /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
     ///
     /// # Errors
     /// If the device fails.
@@ -78,16 +79,38 @@ impl<A: Arch> Policy<A> {
         Self { weights: self.weights.fork(), arch: PhantomData }
     }
 
-    /// Takes these parameters in place of its own.
+    /// The same policy with `tuning` in place of what was trained of it; what no longer is stays as it is now. `seed` draws
+    /// the adapters of [`Tuning::Lora`].
     ///
     /// # Errors
-    /// If they are those of another shape; the model is as before then.
-    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
-        parameters.layout().must_equal(&A::DIMS.policy_layout())?;
-        self.weights.upload(parameters)
+    /// If the tuning does not fit the shape, or the device has no room.
+    pub fn tuned(&self, tuning: &Tuning, seed: Seed) -> Result<Self, ModelError> {
+        Ok(Self { weights: self.weights.tuned(tuning, seed)?, arch: PhantomData })
     }
 
-    /// The gradient that backward passes have added up since the last update, in the parameters' order.
+    /// What is trained, on the host: all parameters, or those that its [`Tuning`] names.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn trained(&self) -> Result<Parameters, ModelError> {
+        self.weights.download_trained()
+    }
+
+    /// Takes these parameters in place of what is trained.
+    ///
+    /// # Errors
+    /// If they are those of another shape or tuning; the model is as before then.
+    pub fn set_trained(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        self.weights.set_trained(parameters)
+    }
+
+    /// Whether a backward pass computes each layer's activations again from what entered the layer, which takes less
+    /// memory and one more forward pass; the numbers are the same. By default it does not.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.weights.keep = if recompute { Keep::Inputs } else { Keep::All };
+    }
+
+    /// The gradient that backward passes have added up since the last update, in the order of what is trained.
     ///
     /// # Errors
     /// If the device fails.
@@ -100,7 +123,7 @@ impl<A: Arch> Policy<A> {
     /// # Errors
     /// If decoding is not yet supported on this device.
     pub fn decoder(&self) -> Result<Decoder<'_>, ModelError> {
-        Ok(Decoder::new(&self.weights.trunk, &self.weights.values, self.output_weight())?)
+        Ok(Decoder::new(&self.weights.trunk, self.weights.values(), &self.output_weight())?)
     }
 
     fn output_layer(&self, temperature: Temperature) -> OutputLayer {
@@ -109,9 +132,9 @@ impl<A: Arch> Policy<A> {
         OutputLayer { width, vocabulary, layout, temperature: temperature.get() }
     }
 
-    fn output_weight(&self) -> std::ops::Range<usize> {
+    fn output_weight(&self) -> Place {
         let name = if A::DIMS.tied { "trunk.embedding" } else { "output.weight" };
-        self.weights.layout.range(name).expect("the layout was checked when the policy was made")
+        self.weights.place(name).expect("the layout was checked when the policy was made")
     }
 
     /// log π and entropy of the response tokens of a batch, on a tape: logits are divided by the
@@ -125,11 +148,11 @@ impl<A: Arch> Policy<A> {
         }
         let device = self.weights.device();
         let trunk = self.weights.trunk.clone();
-        let values = self.weights.values.clone();
-        let kept = trunk.forward(&values, batch, Keep::All)?;
+        let values = self.weights.shared_values();
+        let kept = trunk.forward(values.get(), batch, self.weights.keep)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
         let (layer, output) = (self.output_layer(temperature), self.output_weight());
-        let mut results = scored.run(device, layer, values.slice(output.clone()), Keep::All)?;
+        let mut results = scored.run(device, layer, values.get().at(&output), Keep::All)?;
         let LogProbValues { log_probs, entropy } = results.download(device)?;
         let (log_probs, entropy) = (vector(log_probs), vector(entropy));
 
@@ -148,12 +171,12 @@ impl<A: Arch> Policy<A> {
                     &device,
                     layer,
                     scored.hidden.view(),
-                    values.slice(output.clone()),
+                    values.get().at(&output),
                     scored.targets.view(),
                     (results.entropy.view(), results.log_sum.view()),
                     (d_log_probs.view(), d_entropy.view()),
                     d_scored.view_mut(),
-                    dw.slice_mut(output.clone()),
+                    output.gradient(dw),
                     results.logits.as_mut().map(Buffer::view_mut),
                 )?;
                 let mut d_hidden = device.zeros(rows * width)?;
@@ -164,7 +187,7 @@ impl<A: Arch> Policy<A> {
                     d_scored.view(),
                     d_hidden.view_mut(),
                 )?;
-                trunk.backward(&values, &kept, &d_hidden, dw)
+                trunk.backward(values.get(), kept, &d_hidden, dw)
             });
             Ok(())
         };
@@ -182,9 +205,9 @@ impl<A: Arch> Policy<A> {
         temperature: Temperature,
     ) -> Result<LogProbValues, ModelError> {
         let device = self.weights.device();
-        let kept = self.weights.trunk.forward(&self.weights.values, batch, Keep::Nothing)?;
+        let kept = self.weights.trunk.forward(self.weights.values(), batch, Keep::Nothing)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
-        let output = self.weights.values.slice(self.output_weight());
+        let output = self.weights.values().at(&self.output_weight());
         scored.run(device, self.output_layer(temperature), output, Keep::Nothing)?.download(device)
     }
 }

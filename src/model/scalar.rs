@@ -11,10 +11,12 @@ use super::arch::{Arch, Dims};
 use super::batch::{Batch, micro_batches};
 use super::error::ModelError;
 use super::optimizer::{Trainable, WeightsMut};
+use super::policy::Policy;
 use super::tensor::{Cpu, NoneTape, OnTape, Tensor, Vector};
 use super::trunk::{Activations, Keep};
+use super::tuning::Tuning;
 use super::weights::Weights;
-use crate::data::{Parameters, Ragged, Sequence};
+use crate::data::{Parameters, Ragged, Seed, Sequence};
 use crate::kernels::{Device, embedding};
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
@@ -30,8 +32,8 @@ struct Head<W: Dim> {
 impl<W: Dim> Head<W> {
     fn read(weights: &Weights, width: W) -> Result<Self, ModelError> {
         let values = |name| -> Result<Vec<f32>, ModelError> {
-            let place = weights.layout.range(name)?;
-            Ok(weights.device().download(weights.values.slice(place))?)
+            let place = weights.place(name)?;
+            Ok(weights.device().download(weights.values().at(&place))?)
         };
         let host = Cpu::default();
         let weight = host.tensor_from_vec(values(HEAD_WEIGHT)?, (width, Const));
@@ -79,7 +81,7 @@ impl Scorer {
         Ok(Self { weights: Weights::new(device, dims, parameters)? })
     }
 
-    /// The parameters, on the host.
+    /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
     ///
     /// # Errors
     /// If the device fails.
@@ -95,8 +97,8 @@ impl Scorer {
         if batch.scored.values().is_empty() {
             return Ok(Vec::new()); // a dfdx tensor of no elements cannot be read
         }
-        let Weights { trunk, values, .. } = &self.weights;
-        let kept = trunk.forward(values, batch, Keep::Nothing)?;
+        let trunk = &self.weights.trunk;
+        let kept = trunk.forward(self.weights.values(), batch, Keep::Nothing)?;
         let width = trunk.dims.width;
         let hidden = hidden(&self.weights, &kept, batch, width)?;
         Ok(Head::read(&self.weights, width)?.forward(hidden).as_vec())
@@ -147,7 +149,7 @@ impl<A: Arch> ScalarModel<A> {
         Ok(Self { weights: Weights::new(device, A::DIMS, parameters)?, arch: PhantomData })
     }
 
-    /// The parameters, on the host.
+    /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
     ///
     /// # Errors
     /// If the device fails.
@@ -155,16 +157,46 @@ impl<A: Arch> ScalarModel<A> {
         self.weights.download()
     }
 
-    /// Takes these parameters in place of its own.
+    /// The same model with `tuning` in place of what was trained of it; what no longer is stays as it is now. `seed` draws
+    /// the adapters of [`Tuning::Lora`].
     ///
     /// # Errors
-    /// If they are those of another shape; the model is as before then.
-    pub fn set_parameters(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
-        parameters.layout().must_equal(&A::DIMS.scalar_layout())?;
-        self.weights.upload(parameters)
+    /// If the tuning does not fit the shape, or the device has no room.
+    pub fn tuned(&self, tuning: &Tuning, seed: Seed) -> Result<Self, ModelError> {
+        Ok(Self { weights: self.weights.tuned(tuning, seed)?, arch: PhantomData })
     }
 
-    /// The gradient that backward passes have added up since the last update, in the parameters' order.
+    /// What is trained, on the host: all parameters, or those that its [`Tuning`] names.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn trained(&self) -> Result<Parameters, ModelError> {
+        self.weights.download_trained()
+    }
+
+    /// Takes these parameters in place of what is trained.
+    ///
+    /// # Errors
+    /// If they are those of another shape or tuning; the model is as before then.
+    pub fn set_trained(&mut self, parameters: &Parameters) -> Result<(), ModelError> {
+        self.weights.set_trained(parameters)
+    }
+
+    /// Whether a backward pass computes each layer's activations again from what entered the layer, which takes less
+    /// memory and one more forward pass; the numbers are the same. By default it does not.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.weights.keep = if recompute { Keep::Inputs } else { Keep::All };
+    }
+
+    /// Shares what is not trained with a policy, where the two are equal in that. A copy on the device is let go of then.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn share_frozen(&mut self, policy: &Policy<A>) -> Result<(), ModelError> {
+        self.weights.share_frozen(&policy.weights)
+    }
+
+    /// The gradient that backward passes have added up since the last update, in the order of what is trained.
     ///
     /// # Errors
     /// If the device fails.
@@ -186,8 +218,8 @@ impl<A: Arch> ScalarModel<A> {
             return Err(ModelError::NothingScored);
         }
         let trunk = self.weights.trunk.clone();
-        let values = self.weights.values.clone();
-        let kept = trunk.forward(&values, batch, Keep::All)?;
+        let values = self.weights.shared_values();
+        let kept = trunk.forward(values.get(), batch, self.weights.keep)?;
         let hidden = hidden(&self.weights, &kept, batch, A::Width::default())?;
         let head = Head::read(&self.weights, A::Width::default())?;
 
@@ -210,7 +242,7 @@ impl<A: Arch> ScalarModel<A> {
                 let (places, d_scored) = (device.upload(&places)?, device.upload(&d_scored)?);
                 let mut d_hidden = device.zeros(rows * width)?;
                 embedding::backward(device, width, places.view(), d_scored.view(), d_hidden.view_mut())?;
-                trunk.backward(&values, &kept, &d_hidden, dw)
+                trunk.backward(values.get(), kept, &d_hidden, dw)
             });
             Ok(())
         });

@@ -431,7 +431,7 @@ mod tests {
         let place = |name| layout.range(name).unwrap();
         critic.values_mut()[place("trunk.norm")].fill(0.0);
         critic.values_mut()[place("head.weight")].fill(f32::MAX);
-        learner.critic.set_parameters(&critic).unwrap();
+        learner.critic.set_trained(&critic).unwrap();
         let mut batch = experience(&learner);
         batch.returns.values_mut().fill(1e6);
         let before = parameters(&learner);

@@ -149,7 +149,7 @@ impl<A: Arch> PrmTraining<A> {
     /// If the device fails.
     pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), ModelError> {
         let (first, second, steps) = self.optimizer.state()?;
-        Ok((self.model.parameters()?, first, second, steps))
+        Ok((self.model.trained()?, first, second, steps))
     }
 
     /// Goes on from a state after `step` updates.
@@ -163,7 +163,7 @@ impl<A: Arch> PrmTraining<A> {
         moments: (&Parameters, &Parameters),
         optimizer_steps: u32,
     ) -> Result<(), ModelError> {
-        self.model.set_parameters(model)?;
+        self.model.set_trained(model)?;
         self.optimizer.restore(moments.0, moments.1, optimizer_steps)?;
         self.step = step;
         Ok(())

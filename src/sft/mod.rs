@@ -126,7 +126,7 @@ impl<A: Arch> Sft<A> {
     /// If the device fails.
     pub fn state(&self) -> Result<(Parameters, Parameters, Parameters, u32), ModelError> {
         let (first, second, steps) = self.optimizer.state()?;
-        Ok((self.policy.parameters()?, first, second, steps))
+        Ok((self.policy.trained()?, first, second, steps))
     }
 
     /// Goes on from a state after `step` updates.
@@ -140,7 +140,7 @@ impl<A: Arch> Sft<A> {
         moments: (&Parameters, &Parameters),
         optimizer_steps: u32,
     ) -> Result<(), ModelError> {
-        self.policy.set_parameters(policy)?;
+        self.policy.set_trained(policy)?;
         self.optimizer.restore(moments.0, moments.1, optimizer_steps)?;
         self.step = step;
         Ok(())

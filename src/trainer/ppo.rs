@@ -15,7 +15,7 @@ use super::stage::Stage;
 use crate::data::numbers::{KlCoefficient, LengthPenalty};
 use crate::data::{Problem, ProblemSet, Ragged, Seed, Sequence, Task};
 use crate::kernels::Device;
-use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, micro_batches};
+use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, Tuning, micro_batches};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
 use crate::prompts::Exchange;
@@ -43,6 +43,11 @@ pub struct PpoConfig {
     pub gae: Gae,
     /// The update.
     pub update: UpdateConfig,
+    /// What of policy and critic is trained. [`Tuning::Full`] leaves a policy that was [tuned](Policy::tuned) before as it
+    /// is. What policy, reference and critic have in common and do not train they share.
+    pub tuning: Tuning,
+    /// Whether passes compute activations again in place of keeping them: see [`Policy::set_recompute`].
+    pub recompute: bool,
 }
 
 impl Default for PpoConfig {
@@ -59,6 +64,8 @@ impl Default for PpoConfig {
             cut_penalty: NONE,
             gae: Gae::default(),
             update: UpdateConfig::default(),
+            tuning: Tuning::default(),
+            recompute: false,
         }
     }
 }
@@ -159,6 +166,36 @@ impl Rewarded {
     }
 }
 
+/// Policy and critic at their start, tuned as the config says.
+fn models<A: Arch>(
+    policy: &Policy<A>,
+    prm: Option<&CheckedPrm>,
+    value_init: &CheckedValueInit,
+    device: &Device,
+    config: &PpoConfig,
+    seed: &Seed,
+) -> Result<(Policy<A>, ScalarModel<A>), TrainerError> {
+    let layout = A::DIMS.scalar_layout();
+    // Copies on the host, of which a large model has few at a time.
+    let critic = {
+        let start = policy.parameters()?;
+        let sources = ValueSources::new(&layout, &start, seed.child("critic"));
+        value_init.init(sources.with_prm(prm.and_then(CheckedPrm::parameters)))?
+    };
+    let critic = ScalarModel::new(device, &critic)?;
+    let (mut policy, mut critic) = match &config.tuning {
+        Tuning::Full => (policy.fork(), critic),
+        tuning => (
+            policy.tuned(tuning, seed.child("policy tuning"))?,
+            critic.tuned(tuning, seed.child("critic tuning"))?,
+        ),
+    };
+    critic.share_frozen(&policy)?;
+    policy.set_recompute(config.recompute);
+    critic.set_recompute(config.recompute);
+    Ok((policy, critic))
+}
+
 impl<A: Arch> Trainer<A> {
     /// A trainer from its parts.
     ///
@@ -205,16 +242,12 @@ impl<A: Arch> Trainer<A> {
             let (tokenizer, policy) = (tokenizer.vocabulary(), A::DIMS.vocabulary);
             return Err(TrainerError::Vocabulary { tokenizer, policy });
         }
-        let layout = A::DIMS.scalar_layout();
-        let start = policy.parameters()?;
-        let sources = ValueSources::new(&layout, &start, seed.child("critic"));
-        let prm_parameters = prm.as_deref().and_then(CheckedPrm::parameters);
-        let critic = ScalarModel::new(&device, &value_init.init(sources.with_prm(prm_parameters))?)?;
+        let (policy, critic) = models(&policy, prm.as_deref(), &value_init, &device, &config, &seed)?;
         let prompts = problems.iter().map(|problem| exchange.tokens(problem, &tokenizer));
         let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             reference: policy.fork(),
-            learner: Learner::new(config.update, policy.fork(), critic)?,
+            learner: Learner::new(config.update, policy, critic)?,
             tokenizer,
             exchange,
             problems,
@@ -502,10 +535,10 @@ impl<A: Arch> Stage for Trainer<A> {
         let (policy_first, policy_second, policy_steps) = policy_optimizer.state()?;
         let (critic_first, critic_second, critic_steps) = critic_optimizer.state()?;
         let tensors = [
-            ("policy", policy.parameters()?),
+            ("policy", policy.trained()?),
             ("policy.first", policy_first),
             ("policy.second", policy_second),
-            ("critic", critic.parameters()?),
+            ("critic", critic.trained()?),
             ("critic.first", critic_first),
             ("critic.second", critic_second),
         ];
@@ -520,8 +553,8 @@ impl<A: Arch> Stage for Trainer<A> {
         let state: State = serde_json::from_value(checkpoint.state.clone())?;
         let group = |name: &str| checkpoint.group(name);
         let Learner { policy, critic, policy_optimizer, critic_optimizer, .. } = &mut self.learner;
-        policy.set_parameters(group("policy")?)?;
-        critic.set_parameters(group("critic")?)?;
+        policy.set_trained(group("policy")?)?;
+        critic.set_trained(group("critic")?)?;
         policy_optimizer.restore(group("policy.first")?, group("policy.second")?, state.policy_steps)?;
         critic_optimizer.restore(group("critic.first")?, group("critic.second")?, state.critic_steps)?;
         self.iteration = state.iteration;

@@ -102,7 +102,7 @@ pub(super) fn backward(
     (entropy, log_sum): (&[f32], &[f32]),
     (d_log_prob, d_entropy): (&[f32], &[f32]),
     d_hidden: &mut [f32],
-    d_weight: &mut [f32],
+    mut d_weight: Option<&mut [f32]>,
     kept: Option<&mut [f32]>,
 ) {
     let OutputLayer { width, vocabulary, layout, .. } = layer;
@@ -145,14 +145,15 @@ pub(super) fn backward(
             dz_rows,
             weight_of(layer, weight).transposed(),
         );
+        let Some(d_weight) = d_weight.as_deref_mut() else { continue };
         let hidden = Matrix::rows(hidden, width);
         match layout {
             WeightLayout::InOut => {
-                let dw = Matrix::rows(&mut *d_weight, vocabulary);
+                let dw = Matrix::rows(d_weight, vocabulary);
                 gemm(threads, (width, vocabulary, count), dw, true, hidden.transposed(), dz_rows);
             }
             WeightLayout::OutIn => {
-                let dw = Matrix::rows(&mut *d_weight, width);
+                let dw = Matrix::rows(d_weight, width);
                 gemm(threads, (vocabulary, width, count), dw, true, dz_rows.transposed(), hidden);
             }
         }

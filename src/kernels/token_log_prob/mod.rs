@@ -86,7 +86,7 @@ pub fn forward(
     })
 }
 
-/// `d_hidden` (written) and `d_weight` (added to) from the gradients of both results. `logits` are those that the
+/// `d_hidden` (written) and, where it is wanted, `d_weight` (added to) from the gradients of both results. `logits` are those that the
 /// forward pass kept, if it did; their gradient takes their place.
 ///
 /// # Errors
@@ -100,14 +100,14 @@ pub fn backward(
     kept: (View<'_>, View<'_>),
     gradients: (View<'_>, View<'_>),
     d_hidden: ViewMut<'_>,
-    d_weight: ViewMut<'_>,
+    d_weight: Option<ViewMut<'_>>,
     logits: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "token_log_prob, gradient";
     let n = targets.len();
     let ((entropy, log_sum), (d_log_prob, d_entropy)) = (kept, gradients);
     layer.check(OP, n, hidden.len(), weight.len())?;
-    layer.check(OP, n, d_hidden.len(), d_weight.len())?;
+    layer.check(OP, n, d_hidden.len(), d_weight.as_ref().map_or(weight.len(), ViewMut::len))?;
     logits.as_ref().map_or(Ok(()), |logits| logits.expect(OP, "logits", n * layer.vocabulary))?;
     for view in [entropy, log_sum, d_log_prob, d_entropy] {
         view.expect(OP, "a number per target", n)?;
@@ -118,7 +118,8 @@ pub fn backward(
         cpu::backward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
             (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
-            d_hidden.host(OP)?, d_weight.host(OP)?, logits.map(|logits| logits.host(OP)).transpose()?,
+            d_hidden.host(OP)?, d_weight.map(|d_weight| d_weight.host(OP)).transpose()?,
+            logits.map(|logits| logits.host(OP)).transpose()?,
         )
     })
 }
@@ -175,7 +176,7 @@ mod tests {
                     kept,
                     gradients,
                     dhv,
-                    dwv,
+                    Some(dwv),
                     None,
                 )
                 .unwrap();
@@ -189,9 +190,13 @@ mod tests {
                 let (mut dh2, mut dw2) = (vec![f32::NAN; hidden.len()], vec![0.0; weight.len()]);
                 let (dhv, dwv) = (ViewMut::Host(&mut dh2), ViewMut::Host(&mut dw2));
                 let kept_logits = Some(ViewMut::Host(&mut logits));
-                backward(&Device::cpu(), layer, h, w, t, kept, gradients, dhv, dwv, kept_logits).unwrap();
+                backward(&Device::cpu(), layer, h, w, t, kept, gradients, dhv, Some(dwv), kept_logits)
+                    .unwrap();
                 assert_close(&dh2, &dh, 1e-5);
                 assert_close(&dw2, &dw, 1e-5);
+                let (mut dh3, d) = (vec![f32::NAN; hidden.len()], Device::cpu_single_thread());
+                backward(&d, layer, h, w, t, kept, gradients, ViewMut::Host(&mut dh3), None, None).unwrap();
+                assert_eq!(dh3, dh, "whether or not the weight's gradient is wanted");
                 let loss = |hidden: &[f32], weight: &[f32]| {
                     let [log_prob, entropy, _] = run(layer, hidden, weight, &targets);
                     weighted(&log_prob, &a) + weighted(&entropy, &b)

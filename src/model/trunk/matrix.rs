@@ -1,0 +1,104 @@
+//! Products with a matrix that may have an adapter: y = x W + s x A B.
+
+use super::places::{Adapter, Matrix, Values};
+use crate::kernels::product::{self, Shape, WeightLayout};
+use crate::kernels::{Buffer, Device, KernelError, scale};
+
+impl Matrix {
+    fn shape(&self, rows: usize) -> Shape {
+        Shape { rows, inputs: self.inputs, outputs: self.outputs, layout: WeightLayout::InOut }
+    }
+
+    /// Room for what [`Matrix::forward`] keeps of n rows: none without an adapter.
+    pub(super) fn low(&self, device: &Device, n: usize) -> Result<Buffer, KernelError> {
+        device.scratch(self.adapter.as_ref().map_or(0, |adapter| n * adapter.rank))
+    }
+
+    /// y = x W + s x A B, or that added to y. `low` `[n, rank]` becomes s x A, which the backward pass needs.
+    pub(super) fn forward(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        n: usize,
+        x: &Buffer,
+        y: &mut Buffer,
+        low: &mut Buffer,
+        accumulate: bool,
+    ) -> Result<(), KernelError> {
+        product::forward(device, self.shape(n), x.view(), w.at(&self.weight), y.view_mut(), accumulate)?;
+        self.lower(device, w, n, x, low)?;
+        if let Some(adapter) = &self.adapter {
+            let (_, out) = self.shapes(adapter, n);
+            let b = w.trained.slice(adapter.b.clone());
+            product::forward(device, out, low.view(), b, y.view_mut(), true)?;
+        }
+        Ok(())
+    }
+
+    /// s x A, where there is an adapter.
+    pub(super) fn lower(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        n: usize,
+        x: &Buffer,
+        low: &mut Buffer,
+    ) -> Result<(), KernelError> {
+        let Some(adapter) = &self.adapter else { return Ok(()) };
+        let (into, _) = self.shapes(adapter, n);
+        product::forward(device, into, x.view(), w.trained.slice(adapter.a.clone()), low.view_mut(), false)?;
+        scale::forward(device, adapter.scale, low.view_mut())
+    }
+
+    /// dx, and the gradients of what is trained added to dw, from dy and what was kept.
+    pub(super) fn backward(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        n: usize,
+        (x, low): (&Buffer, &Buffer),
+        dy: &Buffer,
+        dx: &mut Buffer,
+        dw: &mut Buffer,
+    ) -> Result<(), KernelError> {
+        if let Some(dw) = self.weight.gradient(dw) {
+            product::backward_weight(device, self.shape(n), x.view(), dy.view(), dw)?;
+        }
+        product::backward_input(device, self.shape(n), dy.view(), w.at(&self.weight), dx.view_mut(), false)?;
+        if let Some(adapter) = &self.adapter {
+            let (a, b) = (w.trained.slice(adapter.a.clone()), w.trained.slice(adapter.b.clone()));
+            let (into, out) = self.shapes(adapter, n);
+            product::backward_weight(device, out, low.view(), dy.view(), dw.slice_mut(adapter.b.clone()))?;
+            let mut d_low = device.scratch(n * adapter.rank)?;
+            product::backward_input(device, out, dy.view(), b, d_low.view_mut(), false)?;
+            scale::forward(device, adapter.scale, d_low.view_mut())?;
+            product::backward_weight(device, into, x.view(), d_low.view(), dw.slice_mut(adapter.a.clone()))?;
+            product::backward_input(device, into, d_low.view(), a, dx.view_mut(), true)?;
+        }
+        Ok(())
+    }
+
+    /// The products with A and with B.
+    fn shapes(&self, adapter: &Adapter, n: usize) -> (Shape, Shape) {
+        let shape = self.shape(n);
+        (Shape { outputs: adapter.rank, ..shape }, Shape { inputs: adapter.rank, ..shape })
+    }
+
+    /// W + s A B where there is an adapter, else nothing: W is then what it is.
+    pub(in crate::model) fn merged(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+    ) -> Result<Option<Buffer>, KernelError> {
+        let Some(adapter) = &self.adapter else { return Ok(None) };
+        let mut merged = device.scratch(self.inputs * self.outputs)?;
+        device.copy(w.at(&self.weight), merged.view_mut())?;
+        let mut a = device.scratch(self.inputs * adapter.rank)?;
+        device.copy(w.trained.slice(adapter.a.clone()), a.view_mut())?;
+        scale::forward(device, adapter.scale, a.view_mut())?;
+        let shape = Shape { inputs: adapter.rank, ..self.shape(self.inputs) };
+        let b = w.trained.slice(adapter.b.clone());
+        product::forward(device, shape, a.view(), b, merged.view_mut(), true)?;
+        Ok(Some(merged))
+    }
+}

@@ -1,0 +1,161 @@
+//! Where a trunk's tensors are: among what is trained, or among what is not.
+
+use std::ops::Range;
+
+use crate::data::{Layout, LayoutError};
+use crate::kernels::{Buffer, View, ViewMut};
+use crate::model::arch::Dims;
+use crate::model::tuning::{Projection, Tuning, adapter};
+
+/// A tensor's place in one of the two flat buffers of a model's parameters.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Trained(Range<usize>),
+    Frozen(Range<usize>),
+}
+
+/// A model's parameters: what is trained, and what is not, where that is not all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Values<'a> {
+    pub(crate) trained: &'a Buffer,
+    pub(crate) frozen: Option<&'a Buffer>,
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn at(self, place: &Place) -> View<'a> {
+        match place {
+            Place::Trained(range) => self.trained.slice(range.clone()),
+            Place::Frozen(range) => {
+                self.frozen.expect("a place is frozen where a buffer is").slice(range.clone())
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Where the gradient of what is here goes; nowhere, if it is not trained.
+    pub(crate) fn gradient<'a>(&self, dw: &'a mut Buffer) -> Option<ViewMut<'a>> {
+        match self {
+            Self::Trained(range) => Some(dw.slice_mut(range.clone())),
+            Self::Frozen(_) => None,
+        }
+    }
+}
+
+/// Finds tensors by name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finder<'a> {
+    /// Of the trained tensors.
+    pub(crate) trained: &'a Layout,
+    /// Of all tensors, adapters apart: those that are not trained are where they are in it.
+    pub(crate) whole: &'a Layout,
+}
+
+impl Finder<'_> {
+    pub(crate) fn place(self, name: &str) -> Result<Place, LayoutError> {
+        match self.trained.range(name) {
+            Ok(range) => Ok(Place::Trained(range)),
+            Err(_) => Ok(Place::Frozen(self.whole.range(name)?)),
+        }
+    }
+}
+
+/// Where the trunk's tensors lie.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) embedding: Place,
+    pub(crate) layers: Vec<LayerPlaces>,
+    pub(crate) norm: Place,
+}
+
+#[derive(Debug)]
+pub(crate) struct LayerPlaces {
+    pub(crate) attention_norm: Place,
+    pub(crate) qkv: Matrix,
+    pub(crate) qkv_bias: Option<Place>,
+    pub(crate) attention_out: Matrix,
+    pub(crate) feed_forward_norm: Place,
+    pub(crate) gate_up: Matrix,
+    pub(crate) down: Matrix,
+}
+
+/// A matrix, with its adapter where it has one.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) weight: Place,
+    pub(crate) adapter: Option<Adapter>,
+}
+
+/// An adapter of low rank, whose halves are trained.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    pub(crate) rank: usize,
+    /// α / r.
+    pub(crate) scale: f32,
+    /// `[inputs, rank]`
+    pub(crate) a: Range<usize>,
+    /// `[rank, outputs]`
+    pub(crate) b: Range<usize>,
+}
+
+impl Places {
+    pub(crate) fn new(dims: &Dims, finder: Finder<'_>, tuning: &Tuning) -> Result<Self, LayoutError> {
+        let layers = (0..dims.layers).map(|layer| {
+            let name = |part: &str| format!("trunk.layers.{layer}.{part}");
+            let place = |part: &str| finder.place(&name(part));
+            let matrix = |projection: Projection| {
+                let [inputs, outputs] = projection.sizes(dims);
+                let matrix = name(projection.tensor());
+                let adapter = match tuning {
+                    Tuning::Lora(lora) if lora.targets.contains(&projection) => Some(Adapter {
+                        rank: lora.rank.get(),
+                        scale: lora.scale(),
+                        a: finder.trained.range(&adapter(&matrix, 'a'))?,
+                        b: finder.trained.range(&adapter(&matrix, 'b'))?,
+                    }),
+                    _ => None,
+                };
+                Ok(Matrix { inputs, outputs, weight: finder.place(&matrix)?, adapter })
+            };
+            Ok(LayerPlaces {
+                attention_norm: place("attention_norm")?,
+                qkv: matrix(Projection::Qkv)?,
+                qkv_bias: dims.qkv_bias.then(|| place("qkv_bias")).transpose()?,
+                attention_out: matrix(Projection::AttentionOut)?,
+                feed_forward_norm: place("feed_forward_norm")?,
+                gate_up: matrix(Projection::GateUp)?,
+                down: matrix(Projection::Down)?,
+            })
+        });
+        Ok(Self {
+            embedding: finder.place("trunk.embedding")?,
+            layers: layers.collect::<Result<_, _>>()?,
+            norm: finder.place("trunk.norm")?,
+        })
+    }
+
+    /// The lowest layer below which nothing is trained.
+    pub(crate) fn lowest(&self) -> usize {
+        match self.embedding {
+            Place::Trained(_) => 0,
+            Place::Frozen(_) => {
+                let trained = |layer: &LayerPlaces| layer.is_trained();
+                self.layers.iter().position(trained).unwrap_or(self.layers.len())
+            }
+        }
+    }
+}
+
+impl LayerPlaces {
+    fn is_trained(&self) -> bool {
+        matches!(self.attention_norm, Place::Trained(_))
+            || self.matrices().iter().any(|matrix| matrix.adapter.is_some())
+    }
+
+    /// Those of [`Projection::ALL`].
+    pub(crate) fn matrices(&self) -> [&Matrix; 4] {
+        [&self.qkv, &self.attention_out, &self.gate_up, &self.down]
+    }
+}
