@@ -121,7 +121,12 @@ pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, LoadError
     serde_json::from_str(&text).map_err(|source| LoadError::Json { file: file.to_owned(), source })
 }
 
-fn unsupported(file: &Path, key: &'static str, found: impl ToString, needed: &'static str) -> LoadError {
+pub(super) fn unsupported(
+    file: &Path,
+    key: &'static str,
+    found: impl ToString,
+    needed: &'static str,
+) -> LoadError {
     LoadError::Unsupported { file: file.to_owned(), key, found: found.to_string(), needed }
 }
 

@@ -1,8 +1,9 @@
 //! Pretrained models: from a folder as on the Hugging Face hub or from a GGUF file to a policy and its tokenizer.
 //!
-//! [`Pretrained`] reads both, [`save`] writes the first; [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes
+//! [`Pretrained`] reads both, [`save`] writes the first, [`Adapter`] reads and writes what was trained beside one; [`tensors`] reads named tensors from safetensors and GGUF files, [`gguf_tokenizer`] makes
 //! the tokenizer that a GGUF file has in its metadata, [`presets`] has the shapes of common models.
 
+mod adapter;
 pub mod config;
 mod error;
 pub mod gguf_tokenizer;
@@ -12,6 +13,7 @@ pub mod presets;
 mod save;
 pub mod tensors;
 
+pub use adapter::Adapter;
 pub use error::{LoadError, SaveError, ShapeMismatch};
 pub use load::Pretrained;
 pub use save::save;
