@@ -16,7 +16,7 @@ use pspo::steps::{Lines, step_tokens};
 use pspo::trainer::collect::{
     CollectCost, CollectError, Collected, Collector, LabeledResponse, SkipReason, response_seed,
 };
-use pspo::trainer::judge;
+use pspo::trainer::{Tests, judge};
 use pspo::verify::VerifierPool;
 use rand::seq::SliceRandom;
 use support::{Setup, is_right, limited, setup, verifier};
@@ -469,7 +469,9 @@ fn the_program_within_a_response_is_judged() {
     rollouts[0].text = prose;
     let fenced = r#"{"type": "fenced", "without_block": "no_program"}"#;
     let exchange = Exchange::default().with_extraction(serde_json::from_str(fenced).unwrap());
-    let judged = judge(rollouts, &setup.problems, &exchange, &splitter(), &verifier(|_| false)).unwrap();
+    let judged =
+        judge(rollouts, &setup.problems, &exchange, &splitter(), &verifier(|_| false), Tests::Rewarded)
+            .unwrap();
     let verdict = judged[0].verdict.as_ref().unwrap();
     assert_eq!((verdict.outcome, judged[0].passes), (Outcome::NoCode, Some(false)));
     assert!(judged[0].steps.is_empty() && judged[0].step_tokens.is_empty());

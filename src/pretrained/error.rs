@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::gguf_tokenizer::GgufTokenizerError;
 use super::tensors::FileError;
 use crate::data::LayoutError;
+use crate::model::chat::ChatError;
 use crate::model::{ModelError, TokenizerError};
 
 /// A pretrained model could not be loaded.
@@ -94,6 +95,9 @@ pub enum LoadError {
     /// The tokenizer in `tokenizer.json`.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// The chat template.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     /// The sizes do not fit together.
     #[error("{}: {source}", file.display())]
     Sizes {

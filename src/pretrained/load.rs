@@ -9,11 +9,12 @@ use super::config::{Description, read_json};
 use super::error::LoadError;
 use super::gguf_tokenizer;
 use super::names::{Naming, Order, Source, is_redundant, sources};
+use super::presets::{self, Visitor};
 use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
 use crate::data::Parameters;
 use crate::kernels::Device;
 use crate::kernels::vector::spread;
-use crate::model::chat::special_token;
+use crate::model::chat::{ChatError, ChatTemplate, SpecialTokens, special_token};
 use crate::model::{Arch, Policy, Tokenizer};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
@@ -63,16 +64,28 @@ impl Pretrained {
         self.description
     }
 
+    /// Calls `visitor` with the shape among the [presets](super::presets) that the model has.
+    ///
+    /// # Errors
+    /// If it has none of them; the message shows the arch to declare for it.
+    pub fn visit<V: Visitor>(&self, visitor: V) -> Result<V::Output, LoadError> {
+        presets::visit(self, visitor)
+    }
+
+    /// Checks that the model has the shape `A`.
+    pub(super) fn must_be<A: Arch>(&self) -> Result<(), LoadError> {
+        match &self.files {
+            Files::Hub(_) => self.description.must_be::<A>(&self.path.join("config.json")),
+            Files::Gguf(_) => self.description.must_be::<A>(&self.path),
+        }
+    }
+
     /// The parameters of a policy of shape `A`, in 32-bit floats.
     ///
     /// # Errors
     /// If the model has another shape, or a tensor is missing, not expected, of another shape or cannot be read.
     pub fn parameters<A: Arch>(&self) -> Result<Parameters, LoadError> {
-        let file = match &self.files {
-            Files::Hub(_) => &self.path.join("config.json"),
-            Files::Gguf(_) => &self.path,
-        };
-        self.description.must_be::<A>(file)?;
+        self.must_be::<A>()?;
         let (files, naming): (&dyn TensorSource, _) = match &self.files {
             Files::Hub(files) => (files, Naming::Transformers),
             Files::Gguf(gguf) => (gguf, Naming::Gguf),
@@ -138,12 +151,44 @@ impl Pretrained {
         Ok(tokenizer)
     }
 
+    /// The chat template; `None` where the files have none, as those of base models.
+    ///
+    /// # Errors
+    /// If there is one that cannot be used.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>, LoadError> {
+        match &self.files {
+            Files::Gguf(gguf) => chat_template(gguf),
+            Files::Hub(_) => match ChatTemplate::from_folder(&self.path, None) {
+                Err(ChatError::NoTemplate { .. }) => Ok(None),
+                found => Ok(Some(found?)),
+            },
+        }
+    }
+
     /// The `eos_token` of `tokenizer_config.json`.
     fn end(&self) -> Result<String, LoadError> {
         let file = self.path.join("tokenizer_config.json");
         let config: Value = read_json(&file)?;
         special_token(&config["eos_token"]).map(str::to_owned).ok_or(LoadError::NoEnd(file))
     }
+}
+
+/// The template that a GGUF file has in its metadata, and the special tokens that it may name.
+fn chat_template(file: &Gguf) -> Result<Option<ChatTemplate>, LoadError> {
+    const KEY: &str = "tokenizer.chat_template";
+    let metadata = file.metadata();
+    if metadata.get(KEY).is_none() {
+        return Ok(None);
+    }
+    let tokens = metadata.strings("tokenizer.ggml.tokens")?;
+    let special = |(name, key): (&'static str, &str)| {
+        let id = metadata.uint(&format!("tokenizer.ggml.{key}_token_id")).ok()?;
+        Some((name, tokens.get(usize::try_from(id).ok()?)?.clone()))
+    };
+    let names =
+        [("bos_token", "bos"), ("eos_token", "eos"), ("pad_token", "padding"), ("unk_token", "unknown")];
+    let special = SpecialTokens::new(names.into_iter().filter_map(special));
+    Ok(Some(ChatTemplate::new(metadata.string(KEY)?, special)?))
 }
 
 /// Writes the rows of a file's tensor into the trunk's as columns, of which that has `columns`.

@@ -1,6 +1,60 @@
 //! Shapes of models that are often used. Another one is a dozen lines: the error for a model of another shape prints them.
 
+use super::error::LoadError;
+use super::load::Pretrained;
 use crate::kernels::rotary::Scaling;
+use crate::model::Arch;
+
+/// What to do with a model whose shape is known at run time alone: [`Pretrained::visit`] calls it with the preset that
+/// the model fits.
+///
+/// ```no_run
+/// use pspo::kernels::Device;
+/// use pspo::model::Arch;
+/// use pspo::pretrained::{LoadError, Pretrained, presets::Visitor};
+///
+/// struct Parameters<'a>(&'a Pretrained);
+///
+/// impl Visitor for Parameters<'_> {
+///     type Output = Result<usize, LoadError>;
+///
+///     fn visit<A: Arch>(self) -> Self::Output {
+///         Ok(self.0.parameters::<A>()?.values().len())
+///     }
+/// }
+///
+/// let model = Pretrained::open("Qwen2.5-Coder-0.5B-Instruct")?;
+/// println!("{} parameters", model.visit(Parameters(&model))??);
+/// # Ok::<(), LoadError>(())
+/// ```
+pub trait Visitor {
+    /// What comes out.
+    type Output;
+
+    /// Does it, for a model of shape `A`.
+    fn visit<A: Arch>(self) -> Self::Output;
+}
+
+/// Calls `visitor` with the preset of `model`.
+macro_rules! visit {
+    ($model:expr, $visitor:expr; $first:ident $(, $preset:ident)*) => {{
+        let mismatch = match $model.must_be::<$first>() {
+            Ok(()) => return Ok($visitor.visit::<$first>()),
+            Err(mismatch) => mismatch,
+        };
+        $(if $model.must_be::<$preset>().is_ok() {
+            return Ok($visitor.visit::<$preset>());
+        })*
+        Err(mismatch)
+    }};
+}
+
+pub(super) fn visit<V: Visitor>(model: &Pretrained, visitor: V) -> Result<V::Output, LoadError> {
+    visit!(
+        model, visitor;
+        SmolLm2135M, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, DeepSeekCoder13B
+    )
+}
 
 crate::arch! {
     /// SmolLM2-135M and its Instruct version.

@@ -79,6 +79,16 @@ impl Exchange {
         Self { prompt: style::Loaded::chat(template, system), extraction: Extraction::fenced() }
     }
 
+    /// The same conversation, in which the user says `instruction`, with `{prompt}` for the problem's prompt. Changes
+    /// nothing where there is no conversation.
+    ///
+    /// # Errors
+    /// If the instruction has no place for a problem.
+    pub fn with_instruction(mut self, instruction: impl Into<String>) -> Result<Self, PromptError> {
+        self.prompt.set_instruction(instruction.into())?;
+        Ok(self)
+    }
+
     /// The same prompts, and programs from elsewhere in the responses.
     #[must_use]
     pub fn with_extraction(mut self, extraction: Extraction) -> Self {

@@ -92,9 +92,7 @@ impl PromptStyle {
     pub(super) fn load(&self) -> Result<Loaded, PromptError> {
         let mut template = None;
         if let Self::Chat { template: folder, name, instruction, date, .. } = self {
-            if !instruction.contains(PROMPT) {
-                return Err(PromptError::NoPlace(instruction.clone()));
-            }
+            must_have_place(instruction)?;
             let read = ChatTemplate::from_folder(folder, name.as_deref())?;
             template = Some(match date {
                 Some(date) => read.with_date(*date),
@@ -103,6 +101,10 @@ impl PromptStyle {
         }
         Ok(Loaded { style: self.clone(), template: template.map(Arc::new) })
     }
+}
+
+fn must_have_place(instruction: &str) -> Result<(), PromptError> {
+    if instruction.contains(PROMPT) { Ok(()) } else { Err(PromptError::NoPlace(instruction.to_owned())) }
 }
 
 /// A style, its template read.
@@ -124,6 +126,14 @@ impl Loaded {
             date: None,
         };
         Self { style, template: Some(Arc::new(template)) }
+    }
+
+    pub(super) fn set_instruction(&mut self, text: String) -> Result<(), PromptError> {
+        must_have_place(&text)?;
+        if let PromptStyle::Chat { instruction, .. } = &mut self.style {
+            *instruction = text;
+        }
+        Ok(())
     }
 
     pub(super) fn style(&self) -> &PromptStyle {

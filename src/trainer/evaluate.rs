@@ -1,8 +1,11 @@
 //! Pass@1 on held-out problems by their held-out tests, by program length.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainerError;
+use super::judged::Tests;
 use crate::data::{Problem, ProblemSet, Seed};
 use crate::eval::statistics::{bootstrap_mean, pass_at_k};
 use crate::eval::{Bucket, Interval, LengthBuckets, StatisticsError};
@@ -27,15 +30,63 @@ pub struct Evaluation {
 pub struct ProblemResult {
     /// The problem.
     pub id: String,
-    /// Its length: the metadata's `steps`, where there is one.
+    /// Its length: the metadata's `steps`, or the lines of its solution that are not blank.
     pub length: Option<usize>,
+    /// Its difficulty: the metadata's `difficulty`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<String>,
     /// Samples that were judged; 0 for a chat problem without tests, whose responses nothing here can judge.
     pub samples: usize,
     /// Samples that pass all held-out tests.
     pub passed: usize,
 }
 
+impl ProblemResult {
+    /// Of a problem without samples yet.
+    fn new(problem: &Problem) -> Self {
+        let text = |key| problem.metadata.get(key).and_then(|value| value.as_str());
+        let steps = problem.metadata.get("steps").and_then(|steps| usize::try_from(steps.as_u64()?).ok());
+        let lines = |solution: &String| solution.lines().filter(|line| !line.trim().is_empty()).count();
+        Self {
+            id: problem.id.clone(),
+            length: steps.or_else(|| problem.solution.as_ref().map(lines)),
+            difficulty: text("difficulty").map(str::to_owned),
+            samples: 0,
+            passed: 0,
+        }
+    }
+
+    fn count(&mut self, passes: bool) {
+        self.samples += 1;
+        self.passed += usize::from(passes);
+    }
+}
+
 impl Evaluation {
+    /// Of samples, each with its problem's id and whether it passes, in any order; those of other problems do not count.
+    pub fn of<'a>(problems: &ProblemSet, samples: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
+        let mut results: Vec<_> = problems.iter().map(|problem| ProblemResult::new(problem)).collect();
+        let places: HashMap<String, usize> =
+            results.iter().enumerate().map(|(place, result)| (result.id.clone(), place)).collect();
+        for (id, passes) in samples {
+            if let Some(&place) = places.get(id) {
+                results[place].count(passes);
+            }
+        }
+        Self { problems: results }
+    }
+
+    /// The results of each difficulty that there is, in alphabetical order.
+    pub fn by_difficulty(&self) -> Vec<(String, Self)> {
+        let mut groups: BTreeMap<String, Self> = BTreeMap::new();
+        for result in &self.problems {
+            if let Some(difficulty) = &result.difficulty {
+                groups.entry(difficulty.clone()).or_default().problems.push(result.clone());
+            }
+        }
+        groups.into_iter().collect()
+    }
+
     /// Pass@1: the mean over problems of the share of samples that pass. Problems of which no sample
     /// could be judged do not count; `None` if that is all of them, which is not the same as 0.
     pub fn pass_at_1(&self) -> Option<f64> {
@@ -114,19 +165,9 @@ pub fn evaluate<A: Arch>(
         .iter()
         .zip(&programs)
         .filter_map(|(rollout, program)| Some((tested[rollout.prompt], program.as_ref()?.text())))
-        .map(|(problem, program)| match problem.held_out_tests.is_empty() {
-            true => Submission::rewarded(problem, program),
-            false => Submission::held_out(problem, program),
-        })
+        .map(|(problem, program)| Tests::HeldOut.submission(problem, program))
         .collect();
-    let mut results: Vec<ProblemResult> = problems
-        .iter()
-        .map(|problem| {
-            let length =
-                problem.metadata.get("steps").and_then(|steps| steps.as_u64()).map(|steps| steps as usize);
-            ProblemResult { id: problem.id.clone(), length, samples: 0, passed: 0 }
-        })
-        .collect();
+    let mut results: Vec<_> = problems.iter().map(|problem| ProblemResult::new(problem)).collect();
     let mut judged = verifier.verify_all(&submissions)?.into_iter();
     for (rollout, program) in rollouts.iter().zip(&programs) {
         let passes = match program {
@@ -136,9 +177,7 @@ pub fn evaluate<A: Arch>(
             },
             None => false,
         };
-        let result = &mut results[places[rollout.prompt]];
-        result.samples += 1;
-        result.passed += usize::from(passes);
+        results[places[rollout.prompt]].count(passes);
     }
     Ok(Evaluation { problems: results })
 }
@@ -225,7 +264,13 @@ mod tests {
 
     #[test]
     fn pass_at_k_has_intervals_by_length() {
-        let problem = |length, samples, passed| ProblemResult { id: String::new(), length, samples, passed };
+        let problem = |length, samples, passed| ProblemResult {
+            id: String::new(),
+            length,
+            difficulty: None,
+            samples,
+            passed,
+        };
         let problems = vec![
             problem(Some(2), 4, 2),
             problem(Some(3), 4, 1),

@@ -10,7 +10,7 @@ use crate::rollouts::Rollout;
 use crate::steps::{own_steps, program_step_tokens};
 use crate::verify::VerifierPool;
 
-/// A rollout, judged by the tests that the reward sees and split into steps.
+/// A rollout, judged by tests and split into steps.
 #[derive(Clone, Debug)]
 pub struct JudgedRollout {
     /// The rollout.
@@ -28,6 +28,26 @@ pub struct JudgedRollout {
     pub step_tokens: Vec<usize>,
 }
 
+/// Which of a problem's tests judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tests {
+    /// Those that the reward sees.
+    #[default]
+    Rewarded,
+    /// The held-out ones, or the others where a problem has none.
+    HeldOut,
+}
+
+impl Tests {
+    /// A program to be judged by them.
+    pub(super) fn submission<'a>(self, problem: &'a Problem, program: &'a str) -> Submission<'a> {
+        match self {
+            Self::HeldOut if !problem.held_out_tests.is_empty() => Submission::held_out(problem, program),
+            _ => Submission::rewarded(problem, program),
+        }
+    }
+}
+
 /// Judges and splits the programs in rollouts; `problems[rollout.prompt]` is a rollout's problem.
 ///
 /// A response without a program fails ([`Outcome::NoCode`]), and the verifier is not asked. One cut at the length
@@ -41,6 +61,7 @@ pub fn judge(
     exchange: &Exchange,
     splitter: &CheckedSplitter,
     verifier: &VerifierPool,
+    tests: Tests,
 ) -> Result<Vec<JudgedRollout>, TrainerError> {
     let problem_of = |rollout: &Rollout| &problems[rollout.prompt];
     let programs: Vec<_> =
@@ -53,9 +74,12 @@ pub fn judge(
             _ if problem.task != Task::Code => {}
             Some(program) => {
                 submitted.push(row);
-                submissions.push(Submission::rewarded(problem, program.text()));
+                submissions.push(tests.submission(problem, program.text()));
             }
-            None => verdicts[row] = Some(Arc::new(no_program(problem.tests.len()))),
+            None => {
+                let total = tests.submission(problem, "").tests.len();
+                verdicts[row] = Some(Arc::new(no_program(total)));
+            }
         }
     }
     for (&row, judged) in submitted.iter().zip(verifier.verify_all(&submissions)?) {

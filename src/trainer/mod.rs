@@ -27,7 +27,7 @@ pub use evaluate::{Evaluation, evaluate};
 pub use events::{EventSink, Events, Progress};
 pub use from_checkpoint::FromCheckpoint;
 pub use general_reward::general_reward;
-pub use judged::{JudgedRollout, judge};
+pub use judged::{JudgedRollout, Tests, judge};
 pub use kl_control::KlControl;
 pub use ppo::{Parts, PpoConfig, RewardModel, Trainer};
 pub use run::Run;

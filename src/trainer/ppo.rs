@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Checkpoint;
 use super::error::TrainerError;
 use super::events::{Events, metrics};
-use super::judged::{JudgedRollout, judge};
+use super::judged::{JudgedRollout, Tests, judge};
 use super::kl_control::KlControl;
 use super::stage::Stage;
 use crate::data::numbers::{KlCoefficient, LengthPenalty};
@@ -311,7 +311,8 @@ impl<A: Arch> Trainer<A> {
         let policy = &self.learner.policy;
         let sampling = self.config.sampling.with_stops(self.exchange.stops());
         let rollouts = sample(policy, &self.tokenizer, &prompts, responses, &sampling, seed)?;
-        let judged = judge(rollouts, &problems, &self.exchange, &self.splitter, &self.verifier)?;
+        let judged =
+            judge(rollouts, &problems, &self.exchange, &self.splitter, &self.verifier, Tests::Rewarded)?;
         self.reward(judged)
     }
 
