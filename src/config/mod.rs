@@ -47,6 +47,7 @@ use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
 };
+use crate::pretrained::{LoadError, Pretrained};
 use crate::prompts::{ExchangeConfig, PromptError};
 use crate::reward::{DenseReward, OutcomeReward};
 use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
@@ -103,14 +104,35 @@ pub struct Config {
 pub struct PolicyConfig {
     /// The name of its shape.
     pub arch: String,
-    /// A `tokenizer.json`.
-    pub tokenizer: PathBuf,
-    /// The token that ends a sequence.
+    /// A model that it starts from, as [`Pretrained::open`] reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PathBuf>,
+    /// A `tokenizer.json`; where absent, that of `pretrained`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// The token that ends a sequence, of `tokenizer`.
     #[serde(default = "end")]
     pub end: String,
-    /// A checkpoint whose tensors `policy` it starts from; random parameters where absent.
+    /// A checkpoint whose tensors `policy` it starts from; where neither is given, its parameters are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
+}
+
+impl PolicyConfig {
+    fn load<A: Arch>(&self, device: &Device, seed: &Seed) -> Result<(Policy<A>, Tokenizer), ConfigError> {
+        let Self { pretrained, tokenizer, end, checkpoint, .. } = self;
+        let pretrained = pretrained.as_ref().map(Pretrained::open).transpose().map_err(Box::new)?;
+        let tokenizer = match (tokenizer, &pretrained) {
+            (None, Some(model)) => model.tokenizer().map_err(Box::new)?,
+            (file, _) => Tokenizer::from_file(file.as_deref().unwrap_or(Path::new("tokenizer.json")), end)?,
+        };
+        let policy = match (checkpoint, pretrained) {
+            (Some(path), _) => Policy::new(device, Checkpoint::load(path)?.group("policy")?)?,
+            (None, Some(model)) => model.policy(device).map_err(Box::new)?,
+            (None, None) => Policy::random(device, seed.child("policy"))?,
+        };
+        Ok((policy, tokenizer))
+    }
 }
 
 /// The problems to train on.
@@ -181,6 +203,9 @@ pub enum ConfigError {
     /// The tokenizer cannot be used.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// The pretrained model cannot be used.
+    #[error(transparent)]
+    Pretrained(#[from] Box<LoadError>),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -210,6 +235,9 @@ impl FromStr for Config {
             Ok(config) => config,
             Err(error) => return wrong(error.path().to_string(), error.inner()),
         };
+        if config.policy.tokenizer.is_none() && config.policy.pretrained.is_none() {
+            return wrong("policy".into(), &"it needs a `tokenizer`, or a model that is `pretrained`");
+        }
         if let Some(Err(error)) = config.dense.map(|dense| dense.check_order(&config.outcome)) {
             return wrong("outcome".into(), &error);
         }
@@ -242,10 +270,7 @@ impl Config {
         }
         let device = Device::named(&self.device)?;
         let seed = Seed::root(self.seed);
-        let policy = match &self.policy.checkpoint {
-            Some(path) => Policy::new(&device, Checkpoint::load(path)?.group("policy")?)?,
-            None => Policy::random(&device, seed.child("policy"))?,
-        };
+        let (policy, tokenizer) = self.policy.load(&device, &seed)?;
         let path = &self.problems.path;
         let file = File::open(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
         let prm = match &self.prm {
@@ -266,7 +291,7 @@ impl Config {
         };
         Ok(Parts {
             policy,
-            tokenizer: Tokenizer::from_file(&self.policy.tokenizer, &self.policy.end)?,
+            tokenizer,
             exchange: self.exchange.build()?,
             problems: ProblemSet::read_jsonl(BufReader::new(file))?,
             splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),

@@ -235,10 +235,31 @@ fn an_outcome_reward_is_read_and_checked_against_the_dense_one() {
 }
 
 #[test]
+fn a_policy_may_start_from_a_pretrained_model_with_its_tokenizer() {
+    let folder = folder();
+    let model = folder.path().join("model");
+    let start = Policy::<Toy>::random(&Device::cpu(), Seed::root(5)).unwrap();
+    let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+    crate::pretrained::save(&model, &Toy::DIMS, &start.parameters().unwrap(), &tokenizer).unwrap();
+    let mut config = ppo("tuning = { type = \"lora\", rank = 2 }").unwrap();
+    config.problems.path = folder.path().join("problems.jsonl");
+    config.policy = PolicyConfig { pretrained: Some(model), tokenizer: None, ..config.policy };
+    let config = toml::to_string(&config).unwrap().parse::<Config>().unwrap();
+    let trainer = config.build::<Toy>().unwrap();
+    assert_eq!(trainer.policy().parameters().unwrap(), start.parameters().unwrap());
+    assert!(trainer.policy().trained().unwrap().layout().iter().all(|(name, ..)| name.contains("lora")));
+
+    let neither = PolicyConfig { pretrained: None, ..config.policy.clone() };
+    let neither = toml::to_string(&Config { policy: neither, ..config }).unwrap();
+    let error = neither.parse::<Config>().unwrap_err().to_string();
+    assert!(error.ends_with("it needs a `tokenizer`, or a model that is `pretrained`"), "{error}");
+}
+
+#[test]
 fn dense_rewards_without_a_prm_are_an_error_of_build() {
     let folder = folder();
     let mut config = ppo("iterations = 1").unwrap();
-    config.policy.tokenizer = folder.path().join("tokenizer.json");
+    config.policy.tokenizer = Some(folder.path().join("tokenizer.json"));
     config.problems.path = folder.path().join("problems.jsonl");
     config.build::<Toy>().map(drop).unwrap();
     config.dense = Some(DenseReward::default());

@@ -35,6 +35,9 @@ fn a_conversation_by_the_models_template() {
     let problem = problem(r#"{"id": "p", "prompt": "say <|end|>", "metadata": {}}"#);
     let text = exchange.text(&problem).unwrap();
     assert_eq!(text, "[system]Be brief.<|end|>[user]Solve:\nsay <|end|><|end|>[assistant]```python\n");
+    let other = exchange.clone().with_instruction("Do:\n{prompt}").unwrap().text(&problem).unwrap();
+    assert_eq!(other, text.replace("Solve", "Do"));
+    assert!(matches!(exchange.clone().with_instruction("Do."), Err(PromptError::NoPlace(_))));
     let tokenizer = Tokenizer::train(["x"], 257).unwrap();
     let tokens = exchange.tokens(&problem, &tokenizer).unwrap();
     assert_eq!(tokens.iter().filter(|&&token| token == tokenizer.end()).count(), 3);

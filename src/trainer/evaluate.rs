@@ -263,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn samples_make_an_evaluation_by_length_and_difficulty() {
+        let more = r#""metadata": {"difficulty": "easy"}, "solution": "a\n\nb\n", "tests""#;
+        let easy = A.replace(r#""tests""#, more);
+        let hard = B.replace(r#""tests""#, r#""metadata": {"difficulty": "hard", "steps": 7}, "tests""#);
+        let problems = ProblemSet::read_jsonl([easy, hard].join("\n").as_bytes()).unwrap();
+        let samples = [("b", false), ("a", true), ("b", true), ("else", true)];
+        let evaluation = Evaluation::of(&problems, samples);
+        let counts: Vec<_> = evaluation.problems.iter().map(|p| (p.length, p.samples, p.passed)).collect();
+        assert_eq!(counts, [(Some(2), 1, 1), (Some(7), 2, 1)]);
+        let parts: Vec<_> =
+            evaluation.by_difficulty().into_iter().map(|(name, part)| (name, part.pass_at_1())).collect();
+        assert_eq!(parts, [("easy".into(), Some(1.0)), ("hard".into(), Some(0.5))]);
+    }
+
+    #[test]
     fn pass_at_k_has_intervals_by_length() {
         let problem = |length, samples, passed| ProblemResult {
             id: String::new(),
