@@ -5,7 +5,6 @@
 mod families;
 
 use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use families::{Llama, LlamaTied, Qwen2};
@@ -71,7 +70,8 @@ fn same(
     for (tensor, shape, place) in gradients.layout().iter() {
         let (got, needed) = (&gradient[place.clone()], &gradients.values()[place]);
         let columns = shape[shape.len() - 1];
-        for part in parts(dims, tensor, columns) {
+        for border in borders(dims, tensor, columns).windows(2) {
+            let part = border[0]..border[1];
             let of_part = |values: &[f32]| {
                 values.chunks(columns).flat_map(|row| row[part.clone()].to_vec()).collect::<Vec<_>>()
             };
@@ -85,13 +85,13 @@ fn same(
     }
 }
 
-/// The columns of a tensor that are a tensor of their own in transformers.
-fn parts(dims: &Dims, tensor: &str, columns: usize) -> Vec<Range<usize>> {
+/// Where the columns begin and end that are tensors of their own in transformers.
+fn borders(dims: &Dims, tensor: &str, columns: usize) -> Vec<usize> {
     let (queries, keys) = (dims.heads * dims.head_size, dims.kv_heads * dims.head_size);
     match tensor.rsplit('.').next() {
-        Some("qkv" | "qkv_bias") => vec![0..queries, queries..queries + keys, queries + keys..columns],
-        Some("gate_up") => vec![0..dims.hidden, dims.hidden..columns],
-        _ => vec![0..columns],
+        Some("qkv" | "qkv_bias") => vec![0, queries, queries + keys, columns],
+        Some("gate_up") => vec![0, dims.hidden, columns],
+        _ => vec![0, columns],
     }
 }
 
