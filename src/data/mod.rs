@@ -1,9 +1,10 @@
 //! The nouns that every other module speaks: problems, steps, labels, ragged rows, checked numbers,
-//! seeds and named parameters. Nothing here imports from the rest of the crate.
+//! seeds, a PRM's objective and named parameters. Nothing here imports from the rest of the crate.
 
 pub mod labels;
 pub mod matching;
 pub mod numbers;
+pub mod objective;
 pub mod parameters;
 pub mod problem;
 pub mod ragged;
@@ -13,6 +14,7 @@ pub mod steps;
 
 pub use labels::{Label, Labels, PromptClass, ResponseClass};
 pub use matching::Matching;
+pub use objective::Objective;
 pub use parameters::{Layout, LayoutError, Parameters};
 pub use problem::{Problem, ProblemError, ProblemSet, Task, TestCase};
 pub use ragged::{Ragged, RaggedError};

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::{Family, read_json, unsupported};
 use super::error::{LoadError, SaveError};
+use super::head::Head;
 use super::names::{Naming, Source, sources};
 use super::tensors::{self, TensorSource};
 use crate::data::numbers::LoraAlpha;
@@ -220,7 +221,7 @@ impl Module {
 /// The modules whose matrices are among `targets`, in the order of layers and columns.
 fn modules_of(dims: &Dims, targets: &BTreeSet<Projection>) -> impl Iterator<Item = Module> {
     // The names are the same for all families.
-    sources(Naming::Transformers, Family::Llama, dims).into_iter().filter_map(|source| {
+    sources(Naming::Transformers, Family::Llama, Head::Policy, dims).into_iter().filter_map(|source| {
         let matrix = source.target.rsplit('.').next()?;
         let projection = *targets.iter().find(|target| target.tensor() == matrix)?;
         (source.shape.len() == 2).then_some(Module { source, projection })

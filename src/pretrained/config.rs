@@ -1,11 +1,13 @@
 //! What a model's files say of its shape: `config.json`, or the metadata of a GGUF file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{LoadError, ShapeMismatch};
+use super::head::{Head, Meaning};
 use super::tensors::Gguf;
 use crate::kernels::rotary::Scaling;
 use crate::model::{Arch, Dims};
@@ -20,6 +22,7 @@ pub enum Family {
 }
 
 const FAMILIES: &str = "`llama` and `qwen2` can be loaded";
+const HEADS: &str = "`…ForCausalLM` and `…ForTokenClassification` can be loaded";
 const SCALINGS: &str = "no scaling, `linear` and `llama3` can be loaded";
 
 impl Family {
@@ -37,6 +40,8 @@ impl Family {
 pub struct Description {
     /// The family.
     pub family: Family,
+    /// What stands on its trunk.
+    pub head: Head,
     /// The sizes.
     pub dims: Dims,
 }
@@ -45,6 +50,11 @@ pub struct Description {
 #[derive(Deserialize)]
 struct Config {
     model_type: String,
+    architectures: Option<Vec<String>>,
+    num_labels: Option<usize>,
+    id2label: Option<BTreeMap<String, String>>,
+    /// Our own key.
+    pspo: Option<Meaning>,
     vocab_size: usize,
     hidden_size: usize,
     num_hidden_layers: usize,
@@ -114,6 +124,23 @@ impl Rope {
     }
 }
 
+impl Config {
+    fn head(&self, file: &Path) -> Result<Head, LoadError> {
+        let Some(name) = self.architectures.iter().flatten().next() else { return Ok(Head::Policy) };
+        if name.ends_with("ForCausalLM") {
+            return Ok(Head::Policy);
+        }
+        if !name.ends_with("ForTokenClassification") {
+            return Err(unsupported(file, "architectures", name, HEADS));
+        }
+        // Where there are no names of labels, transformers takes two.
+        match self.id2label.as_ref().map(BTreeMap::len).or(self.num_labels).unwrap_or(2) {
+            1 => Ok(Head::Scalar(self.pspo)),
+            labels => Err(unsupported(file, "num_labels", labels, "one number for each token can be loaded")),
+        }
+    }
+}
+
 /// What a file of JSON holds.
 pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, LoadError> {
     let text =
@@ -151,6 +178,7 @@ impl Description {
                 return Err(unsupported(file, key, true, "it must be false"));
             }
         }
+        let head = config.head(file)?;
         let rope = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
         let rope_scaling = rope.map_or(Ok(Scaling::None), |rope| rope.scaling(file))?;
         let rope_theta = config.rope_theta.or(rope.and_then(|rope| rope.rope_theta)).unwrap_or(10_000.0);
@@ -171,7 +199,7 @@ impl Description {
             qkv_bias: family == Family::Qwen2,
         };
         dims.check().map_err(|source| LoadError::Sizes { file: file.to_owned(), source })?;
-        Ok(Self { family, dims })
+        Ok(Self { family, head, dims })
     }
 
     /// Reads the metadata of a GGUF file. The vocabulary, and whether the output layer is the embedding table, are told by
@@ -227,56 +255,50 @@ impl Description {
             qkv_bias: family == Family::Qwen2,
         };
         dims.check().map_err(|source| LoadError::Sizes { file: file.to_owned(), source })?;
-        Ok(Self { family, dims })
+        Ok(Self { family, head: Head::Policy, dims })
     }
 
-    /// Checks that the model has the shape `A`, which may have fewer positions.
+    /// Checks that the model has the shape `A`, which may have fewer positions. Whether its output layer is the embedding
+    /// table is told of policies alone.
     ///
     /// # Errors
     /// Names the first size that differs, with both values, and an arch that fits.
     pub fn must_be<A: Arch>(&self, file: &Path) -> Result<(), LoadError> {
         let (found, needed) = (self.dims, A::DIMS);
-        let of = |key, found: &dyn std::fmt::Debug, needed: &dyn std::fmt::Debug| {
-            let (file, found, needed) = (file.to_owned(), format!("{found:?}"), format!("{needed:?}"));
-            let fitting = declaration(&self.dims);
-            Err(Box::new(ShapeMismatch { file, key, found, needed, arch: A::NAME, fitting }).into())
-        };
-        for (key, found, needed) in [
-            ("vocabulary", found.vocabulary, needed.vocabulary),
-            ("width", found.width, needed.width),
-            ("layers", found.layers, needed.layers),
-            ("heads", found.heads, needed.heads),
-            ("kv_heads", found.kv_heads, needed.kv_heads),
-            ("head_size", found.head_size, needed.head_size),
-            ("hidden", found.hidden, needed.hidden),
-        ] {
-            if found != needed {
-                return of(key, &found, &needed);
+        macro_rules! field {
+            ($name:ident, $fits:expr) => {{
+                let (found, needed) = (found.$name, needed.$name);
+                (stringify!($name), $fits(found, needed), format!("{found:?}"), format!("{needed:?}"))
+            }};
+        }
+        let near = |found: f32, needed: f32| (found - needed).abs() <= 1e-6 * found.abs();
+        let fields = [
+            field!(vocabulary, same),
+            field!(width, same),
+            field!(layers, same),
+            field!(heads, same),
+            field!(kv_heads, same),
+            field!(head_size, same),
+            field!(hidden, same),
+            field!(positions, |found, needed| found >= needed),
+            field!(rope_theta, near),
+            field!(norm_epsilon, near),
+            field!(rope_scaling, same),
+            field!(tied, |found, needed| found == needed || self.head != Head::Policy),
+            field!(qkv_bias, same),
+        ];
+        match fields.into_iter().find(|(_, fits, ..)| !fits) {
+            None => Ok(()),
+            Some((key, _, found, needed)) => {
+                let (file, fitting) = (file.to_owned(), declaration(&self.dims));
+                Err(Box::new(ShapeMismatch { file, key, found, needed, arch: A::NAME, fitting }).into())
             }
         }
-        if needed.positions > found.positions {
-            return of("positions", &found.positions, &needed.positions);
-        }
-        for (key, found, needed) in [
-            ("rope_theta", found.rope_theta, needed.rope_theta),
-            ("norm_epsilon", found.norm_epsilon, needed.norm_epsilon),
-        ] {
-            if (found - needed).abs() > 1e-6 * found.abs() {
-                return of(key, &found, &needed);
-            }
-        }
-        if found.rope_scaling != needed.rope_scaling {
-            return of("rope_scaling", &found.rope_scaling, &needed.rope_scaling);
-        }
-        for (key, found, needed) in
-            [("tied", found.tied, needed.tied), ("qkv_bias", found.qkv_bias, needed.qkv_bias)]
-        {
-            if found != needed {
-                return of(key, &found, &needed);
-            }
-        }
-        Ok(())
     }
+}
+
+fn same<T: PartialEq>(found: T, needed: T) -> bool {
+    found == needed
 }
 
 /// An `arch!` with these sizes.

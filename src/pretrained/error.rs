@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::gguf_tokenizer::GgufTokenizerError;
+use super::head::Head;
 use super::tensors::FileError;
 use crate::data::LayoutError;
 use crate::model::chat::ChatError;
@@ -43,6 +44,16 @@ pub enum LoadError {
         /// Its value.
         found: String,
         /// What can be loaded.
+        needed: &'static str,
+    },
+    /// The model has another head than what it is loaded as: a policy opened as a PRM, or the other way round.
+    #[error("{}: the model is {found}, and is loaded as {needed}", file.display())]
+    Head {
+        /// The file.
+        file: PathBuf,
+        /// What stands on its trunk.
+        found: Head,
+        /// What was asked for.
         needed: &'static str,
     },
     /// The model has another shape than the type that it is loaded as.
@@ -130,11 +141,11 @@ pub struct ShapeMismatch {
     pub fitting: String,
 }
 
-/// A policy could not be saved.
+/// A model could not be saved.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SaveError {
-    /// The parameters are not those of a policy of the shape given.
+    /// The parameters are not those of a model of the shape and kind given.
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// A file or folder cannot be written.

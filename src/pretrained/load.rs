@@ -8,14 +8,15 @@ use serde_json::Value;
 use super::config::{Description, read_json};
 use super::error::LoadError;
 use super::gguf_tokenizer;
+use super::head::{Head, Meaning};
 use super::names::{Naming, Order, Source, is_redundant, sources};
 use super::presets::{self, Visitor};
 use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
-use crate::data::Parameters;
+use crate::data::{Objective, Parameters};
 use crate::kernels::Device;
 use crate::kernels::vector::spread;
 use crate::model::chat::{ChatError, ChatTemplate, SpecialTokens, special_token};
-use crate::model::{Arch, Policy, Tokenizer};
+use crate::model::{Arch, Dims, Policy, ScalarModel, Tokenizer};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
 /// whose description was read.
@@ -59,7 +60,7 @@ impl Pretrained {
         Ok(Self { path, description, files })
     }
 
-    /// Family and sizes.
+    /// Family, head and sizes.
     pub fn description(&self) -> Description {
         self.description
     }
@@ -74,33 +75,85 @@ impl Pretrained {
 
     /// Checks that the model has the shape `A`.
     pub(super) fn must_be<A: Arch>(&self) -> Result<(), LoadError> {
-        match &self.files {
-            Files::Hub(_) => self.description.must_be::<A>(&self.path.join("config.json")),
-            Files::Gguf(_) => self.description.must_be::<A>(&self.path),
-        }
+        self.description.must_be::<A>(&self.described_in())
     }
 
     /// The parameters of a policy of shape `A`, in 32-bit floats.
     ///
     /// # Errors
-    /// If the model has another shape, or a tensor is missing, not expected, of another shape or cannot be read.
+    /// If the model is no policy or has another shape, or a tensor is missing, not expected, of another shape or cannot be
+    /// read.
     pub fn parameters<A: Arch>(&self) -> Result<Parameters, LoadError> {
+        match self.description.head {
+            Head::Policy => self.read_as::<A>(),
+            _ => Err(self.other_head("a policy")),
+        }
+    }
+
+    /// The parameters of a scalar model of shape `A`, whatever its number means, in 32-bit floats.
+    ///
+    /// # Errors
+    /// As [`Pretrained::parameters`], if the model is no critic, PRM or reward model.
+    pub fn scalar_parameters<A: Arch>(&self) -> Result<Parameters, LoadError> {
+        match self.description.head {
+            Head::Scalar(_) => self.read_as::<A>(),
+            _ => Err(self.other_head("a critic, PRM or reward model")),
+        }
+    }
+
+    /// What the PRM was trained for. With it and [`Pretrained::scalar_model`] or [`Pretrained::parameters_as_found`],
+    /// `TrainedPrm` is the PRM again.
+    ///
+    /// # Errors
+    /// If the model is no PRM, or the files do not say that it is one.
+    pub fn prm_objective(&self) -> Result<Objective, LoadError> {
+        match self.description.head {
+            Head::Scalar(Some(Meaning::Prm { objective })) => Ok(objective),
+            _ => Err(self.other_head("a PRM")),
+        }
+    }
+
+    /// The parameters of the model as the files have it, of the [description](Pretrained::description)'s sizes and head.
+    ///
+    /// # Errors
+    /// If a tensor is missing, not expected, of another shape or cannot be read.
+    pub fn parameters_as_found(&self) -> Result<Parameters, LoadError> {
+        self.read(&self.description.dims)
+    }
+
+    fn described_in(&self) -> PathBuf {
+        match &self.files {
+            Files::Hub(_) => self.path.join("config.json"),
+            Files::Gguf(_) => self.path.clone(),
+        }
+    }
+
+    fn other_head(&self, needed: &'static str) -> LoadError {
+        LoadError::Head { file: self.described_in(), found: self.description.head, needed }
+    }
+
+    fn read_as<A: Arch>(&self) -> Result<Parameters, LoadError> {
         self.must_be::<A>()?;
+        self.read(&A::DIMS)
+    }
+
+    fn read(&self, dims: &Dims) -> Result<Parameters, LoadError> {
         let (files, naming): (&dyn TensorSource, _) = match &self.files {
             Files::Hub(files) => (files, Naming::Transformers),
             Files::Gguf(gguf) => (gguf, Naming::Gguf),
         };
-        let sources = sources(naming, self.description.family, &A::DIMS);
+        let Description { family, head, .. } = self.description;
+        let sources = sources(naming, family, head, dims);
         let known: HashSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         for name in files.names() {
-            if !known.contains(name) && !is_redundant(naming, &A::DIMS, name) {
+            if !known.contains(name) && !is_redundant(naming, dims, name) {
                 return Err(LoadError::Unexpected { file: self.path.clone(), tensor: name.to_owned() });
             }
         }
         for source in &sources {
             self.check(files, source)?;
         }
-        let mut parameters = Parameters::zeros(A::DIMS.policy_layout());
+        let mut parameters = Parameters::zeros(head.layout(dims));
         for source in &sources {
             let (shape, place) =
                 parameters.layout().tensor(&source.target).expect("every source has a place in the layout");
@@ -133,6 +186,14 @@ impl Pretrained {
     /// As [`Pretrained::parameters`], or if the device has no room.
     pub fn policy<A: Arch>(&self, device: &Device) -> Result<Policy<A>, LoadError> {
         Ok(Policy::new(device, &self.parameters::<A>()?)?)
+    }
+
+    /// A critic, PRM or reward model of shape `A`.
+    ///
+    /// # Errors
+    /// As [`Pretrained::scalar_parameters`], or if the device has no room.
+    pub fn scalar_model<A: Arch>(&self, device: &Device) -> Result<ScalarModel<A>, LoadError> {
+        Ok(ScalarModel::new(device, &self.scalar_parameters::<A>()?)?)
     }
 
     /// The tokenizer; a response ends with the token that the files name for that.

@@ -4,7 +4,9 @@
 //! `[inputs, outputs]`, with those that read the same input side by side.
 
 use super::config::Family;
+use super::head::Head;
 use crate::model::Dims;
+use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
 /// Who names the tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +60,8 @@ impl Order {
     }
 }
 
-/// The tensors of a policy in a file.
-pub(super) fn sources(naming: Naming, family: Family, dims: &Dims) -> Vec<Source> {
+/// The tensors of a model in a file. A scalar head has but one naming, that of transformers.
+pub(super) fn sources(naming: Naming, family: Family, head: Head, dims: &Dims) -> Vec<Source> {
     let Dims { vocabulary, width, layers, heads, kv_heads, head_size, hidden, .. } = *dims;
     let (queries, keys) = (heads * head_size, kv_heads * head_size);
     let hub = naming == Naming::Transformers;
@@ -107,9 +109,16 @@ pub(super) fn sources(naming: Naming, family: Family, dims: &Dims) -> Vec<Source
         }
     }
     push(name("model.norm.weight", "output_norm.weight"), &[width], "trunk.norm".to_owned(), 0, Order::Kept);
-    if !dims.tied {
-        let output = name("lm_head.weight", "output.weight");
-        push(output, &[vocabulary, width], "output.weight".to_owned(), 0, Order::Transposed);
+    match head {
+        Head::Policy if dims.tied => {}
+        Head::Policy => {
+            let output = name("lm_head.weight", "output.weight");
+            push(output, &[vocabulary, width], "output.weight".to_owned(), 0, Order::Transposed);
+        }
+        Head::Scalar(_) => {
+            push("score.weight".to_owned(), &[1, width], HEAD_WEIGHT.to_owned(), 0, Order::Transposed);
+            push("score.bias".to_owned(), &[1], HEAD_BIAS.to_owned(), 0, Order::Kept);
+        }
     }
     sources
 }

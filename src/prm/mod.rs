@@ -2,13 +2,13 @@
 //! a [`ProcessRewardModel`](crate::plugin::ProcessRewardModel).
 
 pub mod metrics;
-pub mod objective;
+mod objective;
 #[cfg(test)]
 mod tests;
 pub mod train;
 pub mod trained;
 
+pub use crate::data::Objective;
 pub use metrics::HeldOut;
-pub use objective::Objective;
 pub use train::{PrmExample, PrmTraining, PrmTrainingConfig, PrmTrainingError, PrmUpdate};
 pub use trained::TrainedPrm;

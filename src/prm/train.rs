@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::objective::Objective;
+use super::objective;
 use super::trained::TrainedPrm;
 use crate::data::numbers::LearningRate;
-use crate::data::{Label, Labels, Parameters, Seed, Sequence};
+use crate::data::{Label, Labels, Objective, Parameters, Seed, Sequence};
 use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, ScalarModel, backward, schedule};
 
 /// How to train a PRM.
@@ -190,7 +190,7 @@ impl<A: Arch> PrmTraining<A> {
         let rows = drawn.iter().map(|&row| &self.examples[row]);
         let labels: Vec<Label> = rows.clone().flat_map(|row| row.labels.steps.iter().copied()).collect();
         let batch = Batch::at(&A::DIMS, rows.map(|row| (&row.sequence, row.step_tokens.as_slice())))?;
-        let loss = backward(objective.loss(self.model.values(&batch)?, &labels))?;
+        let loss = backward(objective::loss(objective, self.model.values(&batch)?, &labels))?;
         let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
         let gradient_norm = self.optimizer.step(&mut self.model, learning_rate)?;
         self.step += 1;

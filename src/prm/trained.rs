@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 
 use super::metrics::HeldOut;
-use super::objective::Objective;
 use super::train::PrmExample;
-use crate::data::{Parameters, Sequence};
+use crate::data::{Objective, Parameters, Sequence};
 use crate::kernels::Device;
 use crate::model::{Arch, Dims, ModelError, ScalarModel, Scorer};
 use crate::plugin::{PrmError, PrmInput, ProcessRewardModel};

@@ -1,6 +1,6 @@
-//! [`SavedPrm`]: a trained PRM from its checkpoint.
+//! [`SavedPrm`]: a trained PRM from its checkpoint, or from a folder that transformers loads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::run;
 use crate::kernels::Device;
 use crate::model::Dims;
 use crate::plugin::{PrmConfig, PrmError, ProcessRewardModel};
+use crate::pretrained::{LoadError, Pretrained};
 use crate::prm::{Objective, TrainedPrm};
 
 crate::card! {
@@ -19,7 +20,8 @@ crate::card! {
 }
 
 /// The PRM of a checkpoint that [`PrmTraining`](crate::prm::PrmTraining) left, in a run's folder or saved by
-/// itself. What shape and objective it has stands in the checkpoint.
+/// itself, or of a folder that [`Saving::scalar`](crate::pretrained::Saving::scalar) wrote. What shape and objective it has
+/// stands in the checkpoint or in the folder's `config.json`.
 ///
 /// ```
 /// use pspo::plugin::PrmConfig;
@@ -31,7 +33,7 @@ crate::card! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPrm {
-    /// A folder of saves, of which the newest is read, or one save.
+    /// A folder of saves, of which the newest is read, or one save, or a folder that has a `config.json`.
     pub path: PathBuf,
     /// Where it runs: `cpu`, or `cuda:0` in a build with the feature `cuda`.
     #[serde(default = "cpu")]
@@ -43,7 +45,7 @@ fn cpu() -> String {
 }
 
 impl SavedPrm {
-    /// The PRM of the checkpoint in `path`, on the CPU.
+    /// The PRM in `path`, on the CPU.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), device: cpu() }
     }
@@ -53,6 +55,9 @@ impl SavedPrm {
         let failed = |error: &dyn std::fmt::Display| {
             PrmError::Failed(format!("it cannot be read from {}: {error}", self.path.display()))
         };
+        if self.path.join("config.json").is_file() {
+            return from_files(&self.path, &device).map_err(|error| failed(&error));
+        }
         let unreadable = |error: CheckpointError| failed(&error);
         let checkpoint = run::load(&self.path).map_err(unreadable)?;
         let parameters = checkpoint.group("prm").map_err(unreadable)?.clone();
@@ -61,6 +66,13 @@ impl SavedPrm {
             .map_err(|error| failed(&format!("its state does not say what PRM it is ({error})")))?;
         TrainedPrm::of_shape(&device, dims, parameters, objective).map_err(|error| failed(&error))
     }
+}
+
+fn from_files(path: &Path, device: &Device) -> Result<TrainedPrm<()>, LoadError> {
+    let files = Pretrained::open(path)?;
+    let objective = files.prm_objective()?;
+    let dims = files.description().dims;
+    Ok(TrainedPrm::of_shape(device, dims, files.parameters_as_found()?, objective)?)
 }
 
 #[typetag::serde(name = "trained")]
@@ -83,8 +95,9 @@ mod tests {
 
     use super::*;
     use crate::data::{Label, Labels, Parameters, Problem, ResponseClass, Seed, Sequence, StepKind};
-    use crate::model::{Arch, ScalarModel, init};
+    use crate::model::{Arch, ScalarModel, Tokenizer, init};
     use crate::plugin::{Kind, PrmInput, build, testkit};
+    use crate::pretrained::{Meaning, Saving};
     use crate::prm::{PrmExample, PrmTraining, PrmTrainingConfig};
     use crate::trainer::{Checkpoint, Run, Stage};
 
@@ -136,6 +149,27 @@ mod tests {
         run.stage(&mut training).unwrap();
         let saved = SavedPrm::new(run.folder().checkpoint("prm")).build().unwrap();
         assert_eq!(saved.parameters(), training.into_prm().unwrap().parameters());
+    }
+
+    #[test]
+    fn a_folder_that_transformers_loads_may_be_the_prm() {
+        let tokenizer = Tokenizer::train(["x = 1\n"], 257).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let prm = trained(Objective::CrossEntropy).into_prm().unwrap();
+        let parameters = prm.parameters().unwrap();
+        let write = |meaning| {
+            Saving::scalar(&Toy::DIMS, parameters, meaning).write(folder.path(), &tokenizer).unwrap();
+            SavedPrm::new(folder.path()).build()
+        };
+        let saved = write(Meaning::Prm { objective: Objective::CrossEntropy }).unwrap();
+        let problem: Problem = serde_json::from_str(r#"{"id": "toy", "prompt": "toy"}"#).unwrap();
+        let steps = testkit::lines_of(&[StepKind::Code]);
+        let sequence = Sequence { prompt: vec![0, 4], response: vec![5, 6] };
+        let input = PrmInput::new(&problem, &steps, &sequence, &[1]);
+        assert_eq!(saved.scores(&[input]).unwrap(), prm.scores(&[input]).unwrap());
+        assert_eq!(saved.parameters(), Some(parameters));
+        let error = write(Meaning::Critic).err().unwrap().to_string();
+        assert!(error.contains("the model is a critic, and is loaded as a PRM"), "{error}");
     }
 
     #[test]

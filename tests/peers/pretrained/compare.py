@@ -4,11 +4,13 @@
     python compare.py READER tensors MODEL.gguf
     python compare.py READER json TOKENIZER.json PRE [MODEL.gguf]
     python compare.py READER llama MODEL.gguf [PRE]
+    python compare.py READER folder FOLDER
 
 READER is the program built. `tensors`: each tensor against `gguf`, by the bits of its numbers. `json`: token ids
 against the `tokenizers` package with a model's own tokenizer.json; MODEL.gguf is a file of the same vocabulary, or
 one that is made of TOKENIZER.json. `llama`: token ids against llama.cpp, in the package `xllamacpp`, with the name of
-the pre-tokenizer in the file replaced by PRE.
+the pre-tokenizer in the file replaced by PRE. `folder`: token ids against the `AutoTokenizer` of transformers, for a folder
+that has a `tokenizer.json`.
 
 The texts are this Python's standard library, line by line and whole files, and strings of odd characters.
 """
@@ -134,6 +136,16 @@ def write_vocabulary(path, pre, model):
     writer.close()
 
 
+def compare_folder(reader, folder):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    composed = type(tokenizer.backend_tokenizer.normalizer).__name__ == "NFC"
+    round_trip = (lambda text: unicodedata.normalize("NFC", text)) if composed else (lambda text: text)
+    reference = lambda text: tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+    return compare(f"transformers, {folder}", reader, folder, reference, texts(), round_trip)
+
+
 def compare_llama(reader, model, pre=None):
     import xllamacpp
 
@@ -178,7 +190,8 @@ def replace_pre(model, pre, to):
 
 def main():
     reader, command, *rest = sys.argv[1:]
-    same = {"tensors": compare_tensors, "json": compare_json, "llama": compare_llama}[command](reader, *rest)
+    commands = {"tensors": compare_tensors, "json": compare_json, "llama": compare_llama, "folder": compare_folder}
+    same = commands[command](reader, *rest)
     sys.exit(0 if same else 1)
 
 
