@@ -224,6 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn a_packed_product_is_rounded_to_the_size_of_what_it_is_added_to_but_once_for_each_run_of_inputs() {
+        const LARGE: f32 = 20_000.0; // of which the last bit is 2^-9
+        let (inputs, outputs) = (1536, 16);
+        let (x, w) = (uniform("x", inputs), uniform("w", inputs * outputs));
+        let shape = Shape { rows: 1, inputs, outputs, layout: WeightLayout::InOut };
+        let mut y = vec![LARGE; outputs];
+        let packed = Packed::new(Threads::One, shape, &w);
+        packed.forward(Threads::One, &x, &mut y, true, &mut Vec::new());
+        let runs = inputs.div_ceil(packed::DEPTH);
+        let bound = (runs as f32 * 0.5 + 0.1) / 512.0;
+        for (y, needed) in y.iter().zip(exact(shape, &x, &w)) {
+            let off = f64::from(*y) - f64::from(LARGE) - f64::from(needed);
+            assert!(off.abs() <= f64::from(bound), "{off}, more than {bound}");
+        }
+    }
+
+    #[test]
     fn a_wrong_length_is_named() {
         let shape = Shape { rows: 2, inputs: 3, outputs: 4, layout: WeightLayout::InOut };
         let error = forward(

@@ -11,7 +11,7 @@ use crate::kernels::Threads;
 use crate::kernels::vector::{SharedMut, for_each_task, spread};
 
 /// Inputs of a block: so much of a panel stays in the first cache while tile after tile is multiplied with it.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 /// Panels of one task at least: fewer are not worth another thread's start.
 const TASK: usize = 4;
 
@@ -54,8 +54,10 @@ impl Packed {
 
     /// y = x W, or y += x W where `accumulate`, for x `[rows, inputs]` and y `[rows, outputs]`.
     ///
-    /// Each number of y is summed in the order of the inputs, one multiplication and addition after another. So a row's
-    /// numbers depend on that row alone, to the last bit, whatever the number of rows, threads or vector lanes.
+    /// Each number of y is summed in the order of the inputs, one multiplication and addition after another, by sums of
+    /// [`DEPTH`] inputs that begin at 0 and are then added: had they begun at y, a residual of 20,000, as real models have at
+    /// their first token, would round every product to its own last bit. So a row's numbers depend on that row alone, to
+    /// the last bit, whatever the number of rows, threads or vector lanes.
     /// `scratch` is used for a copy of x.
     pub(crate) fn forward(
         &self,
@@ -172,23 +174,17 @@ impl Place<'_> {
         // SAFETY: the task alone has these columns, and takes one tile after another.
         let of_row = |r: usize| unsafe { y.slice((row + r) * outputs + column, width) };
         let mut sums = [[0.0; PANEL]; R];
-        if add {
-            for (r, sums) in sums.iter_mut().enumerate() {
-                // A copy of a length that the compiler knows is two instructions, and any other a call.
-                match of_row(r).as_array() {
-                    Some(whole) => *sums = *whole,
-                    None => sums[..width].copy_from_slice(of_row(r)),
-                }
-            }
-        }
         let (a, b) =
             (Left { data: x.as_ptr(), row: 1, input: R }, Right { data: weights.as_ptr(), input: PANEL });
         assert!(x.len() == x.len() / R * R && weights.len() == x.len() / R * PANEL, "as many inputs of both");
         // SAFETY: x has R numbers for each input, and the weights PANEL, by the assertion.
         unsafe { multiply::<S, R, V>(simd, x.len() / R, a, b, &mut sums) };
         for (r, sums) in sums.iter().enumerate() {
-            match of_row(r).as_mut_array() {
+            // A copy of a length that the compiler knows is two instructions, and any other a call.
+            match of_row(r).as_mut_array::<PANEL>() {
+                Some(whole) if add => whole.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
                 Some(whole) => *whole = *sums,
+                None if add => of_row(r).iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
                 None => of_row(r).copy_from_slice(&sums[..width]),
             }
         }
