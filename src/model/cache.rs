@@ -6,6 +6,9 @@ use super::arch::Dims;
 use crate::kernels::attention::{BLOCK, Cached};
 use crate::kernels::vector::spread;
 
+/// Tokens that a row has room for at first; the room doubles as it is used up. Two rows that part copy what there is.
+const FIRST: usize = 2 * BLOCK;
+
 /// Keys and values of a row of tokens, in all layers. Rows that continue it, from its end or from any
 /// place within, share it.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ impl Prefix {
 }
 
 /// For each layer keys and values as [`Cached`] has them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -49,6 +52,22 @@ impl Cache {
         let capacity = tokens.next_multiple_of(BLOCK);
         let len = dims.layers * dims.kv_heads * dims.head_size * capacity;
         Self { keys: vec![0.0; len], values: vec![0.0; len], capacity, len: 0 }
+    }
+
+    /// Room for twice as many tokens, at most `most` of them, where there is none for another.
+    fn grow(&mut self, dims: &Dims, most: usize) {
+        if self.len < self.capacity {
+            return;
+        }
+        let larger = Self::new(dims, (2 * self.capacity).clamp(FIRST, most.max(FIRST)));
+        let old = std::mem::replace(self, Self { len: self.len, ..larger });
+        let (from, to) = (old.capacity * dims.head_size, self.capacity * dims.head_size);
+        for (old, new) in [(&old.keys, &mut self.keys), (&old.values, &mut self.values)] {
+            // Nothing to copy, and no chunks, where there was no room at all.
+            for (old, new) in old.chunks_exact(from.max(1)).zip(new.chunks_exact_mut(to)) {
+                new[..from].copy_from_slice(old);
+            }
+        }
     }
 
     fn put(&mut self, dims: &Dims, layer: usize, place: usize, qkv: &[f32]) {
@@ -70,8 +89,9 @@ impl Cache {
     }
 }
 
-/// A row that is being decoded: the shared prefix it continues, and its own cache.
-#[derive(Debug)]
+/// A row that is being decoded: the shared prefix it continues, and its own cache. A clone shares the prefix and has a
+/// copy of the rest: from there on the two may go on differently.
+#[derive(Clone, Debug)]
 pub struct Row {
     prefix: Option<Arc<Prefix>>,
     shared: usize,
@@ -91,7 +111,7 @@ impl Row {
 
     /// A row of at most `capacity` tokens from nothing.
     pub fn new(dims: &Dims, capacity: usize) -> Self {
-        Self { prefix: None, shared: 0, capacity, own: Cache::new(dims, capacity) }
+        Self { prefix: None, shared: 0, capacity, own: Cache::new(dims, capacity.min(FIRST)) }
     }
 
     /// Tokens so far: the position of the next one.
@@ -107,6 +127,11 @@ impl Row {
     /// It has room for no other token.
     pub(super) fn is_full(&self) -> bool {
         self.own.len >= self.capacity
+    }
+
+    /// Makes room for the next token, unless the row is at its capacity.
+    pub(super) fn make_room(&mut self, dims: &Dims) {
+        self.own.grow(dims, self.capacity);
     }
 
     /// Puts the next token's keys and values, as they stand in a row of a layer's qkv.

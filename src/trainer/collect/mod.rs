@@ -17,6 +17,7 @@ mod search;
 mod shard;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ const SLOTS: usize = 64;
 /// Completions of one question sampled at a time. With one, none is sampled or judged in vain and the cost does
 /// not depend on the other responses. Up to four change the time by less than 10 %: most completions are
 /// those of prefixes that cannot be recovered, where all K are needed.
-const IN_FLIGHT: usize = 1;
+const IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN;
 
 /// A response with its labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,9 @@ pub struct CollectCost {
     pub completions: usize,
     /// Tokens of the completions.
     pub completion_tokens: usize,
+    /// Tokens that went through the model for them: fewer, as completions of one prefix that begin with the same tokens
+    /// share these. Those of prompts and prefixes are not among them.
+    pub fed_tokens: usize,
     /// Programs submitted to the verifier, responses and completions; what its memo knows included.
     pub verdicts: usize,
     /// Questions answered.
@@ -90,6 +94,7 @@ impl AddAssign for CollectCost {
     fn add_assign(&mut self, other: Self) {
         self.completions += other.completions;
         self.completion_tokens += other.completion_tokens;
+        self.fed_tokens += other.fed_tokens;
         self.verdicts += other.verdicts;
         self.questions += other.questions;
     }
@@ -164,6 +169,7 @@ pub fn collect<A: Arch>(
             rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
         shard.cost.completions = stats.rows;
         shard.cost.completion_tokens = stats.tokens;
+        shard.cost.fed_tokens = stats.fed;
         Ok((shard.searches, shard.cost))
     });
     for (done, shard_cost) in shards.collect::<Result<Vec<_>, CollectError>>()? {
