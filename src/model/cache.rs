@@ -154,3 +154,71 @@ impl Row {
         [shared, self.own.layer(dims, layer, self.own.len + 1)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Arch;
+
+    crate::arch! {
+        struct Small {
+            name: "small", vocabulary: 3, width: 8, layers: 2, heads: 4, kv_heads: 2, head_size: 2, hidden: 4,
+            positions: 200,
+        }
+    }
+
+    /// A token's queries, keys and values in a layer, different for each.
+    fn qkv(layer: usize, token: usize) -> Vec<f32> {
+        (0..16).map(|number| ((layer * 1000 + token) * 16 + number) as f32).collect()
+    }
+
+    fn feed(row: &mut Row, tokens: std::ops::Range<usize>) {
+        for token in tokens {
+            row.make_room(&Small::DIMS);
+            (0..Small::DIMS.layers).for_each(|layer| row.put(&Small::DIMS, layer, &qkv(layer, token)));
+            row.advance();
+        }
+    }
+
+    /// The row's own keys and values in all layers, as far as they are attended to.
+    fn held(row: &Row) -> Vec<f32> {
+        let layers = (0..Small::DIMS.layers).flat_map(|layer| {
+            let cached = row.own.layer(&Small::DIMS, layer, row.own.len);
+            let head = cached.capacity * Small::DIMS.head_size;
+            let len = row.own.len / BLOCK * BLOCK * Small::DIMS.head_size;
+            [cached.keys, cached.values].map(|all| all.chunks_exact(head).map(move |head| &head[..len]))
+        });
+        layers.flatten().flatten().copied().collect()
+    }
+
+    #[test]
+    fn a_row_that_grows_holds_what_one_with_room_from_the_start_does() {
+        for capacity in [1, 16, 33, 100, 160] {
+            let mut grown = Row::new(&Small::DIMS, capacity);
+            let mut roomy =
+                Row { own: Cache::new(&Small::DIMS, capacity), ..Row::new(&Small::DIMS, capacity) };
+            for token in 0..capacity {
+                assert!(!grown.is_full());
+                feed(&mut grown, token..token + 1);
+                feed(&mut roomy, token..token + 1);
+                assert_eq!(held(&grown), held(&roomy), "{token} of {capacity}");
+            }
+            assert!(grown.is_full());
+            assert!(grown.own.capacity <= capacity.next_multiple_of(BLOCK).max(FIRST));
+        }
+    }
+
+    #[test]
+    fn a_clone_goes_on_by_itself() {
+        let mut row = Row::new(&Small::DIMS, 96);
+        feed(&mut row, 0..40);
+        let (before, mut clone) = (held(&row), row.clone());
+        feed(&mut clone, 90..130);
+        assert_eq!((held(&row), row.len(), clone.len()), (before, 40, 80));
+        feed(&mut row, 40..80);
+        let mut straight = Row::new(&Small::DIMS, 96);
+        feed(&mut straight, 0..80);
+        assert_eq!(held(&row), held(&straight));
+        assert_ne!(held(&clone), held(&straight));
+    }
+}

@@ -5,7 +5,7 @@
 //! prefix, for the first pass ends them. So the driver works on many responses at once: the searches
 //! of a shard share one run of the engine, in which each has few completions in flight, and whoever's
 //! question is answered goes on to the next. All completions of a response share its keys and values,
-//! computed once, up to the token that ends their prefix.
+//! computed once, up to the token that ends their prefix, and those of one prefix what they begin with alike.
 //!
 //! Completions are sampled as the responses were, and a prefix with its completion is as long as a
 //! response may be. One that is cut there fails, as a response does. A stop sequence ends it as it ends a response,
@@ -42,8 +42,7 @@ const SHARD: usize = 64;
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
 /// Completions of one question sampled at a time. With one, none is sampled or judged in vain and the cost does
-/// not depend on the other responses. Up to four change the time by less than 10 %: most completions are
-/// those of prefixes that cannot be recovered, where all K are needed.
+/// not depend on the other responses. What the others would draw from the same logits is known all the same.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN;
 
 /// A response with its labels.
