@@ -6,7 +6,8 @@ use super::arch::Dims;
 use crate::kernels::attention::{BLOCK, Cached};
 use crate::kernels::vector::spread;
 
-/// Tokens that a row has room for at first; the room doubles as it is used up. Two rows that part copy what there is.
+/// Tokens that a row has room for at first; when it is used up there is four times as much. Two rows that part copy what
+/// there is.
 const FIRST: usize = 2 * BLOCK;
 
 /// Keys and values of a row of tokens, in all layers. Rows that continue it, from its end or from any
@@ -54,12 +55,12 @@ impl Cache {
         Self { keys: vec![0.0; len], values: vec![0.0; len], capacity, len: 0 }
     }
 
-    /// Room for twice as many tokens, at most `most` of them, where there is none for another.
+    /// Room for four times as many tokens, at most `most` of them, where there is none for another.
     fn grow(&mut self, dims: &Dims, most: usize) {
         if self.len < self.capacity {
             return;
         }
-        let larger = Self::new(dims, (2 * self.capacity).clamp(FIRST, most.max(FIRST)));
+        let larger = Self::new(dims, (4 * self.capacity).clamp(FIRST, most.max(FIRST)));
         let old = std::mem::replace(self, Self { len: self.len, ..larger });
         let (from, to) = (old.capacity * dims.head_size, self.capacity * dims.head_size);
         for (old, new) in [(&old.keys, &mut self.keys), (&old.values, &mut self.values)] {

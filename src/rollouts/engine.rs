@@ -87,7 +87,8 @@ impl<'a> Run<'a> {
                 active.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).map(draw).collect()
             }
         };
-        for ((number, branch), others) in std::mem::take(&mut self.active).into_iter().zip(parted?) {
+        let stepped = std::mem::replace(active, Vec::with_capacity(active.len()));
+        for ((number, branch), others) in stepped.into_iter().zip(parted?) {
             let tree = self.trees.get_mut(&number).expect("a tree is there as long as its branches");
             others.into_iter().for_each(|other| tree.put(other));
             if branch.has_ended() {

@@ -76,6 +76,11 @@ impl<'a> Branch<'a> {
         logits: &mut [f32],
         end: u32,
     ) -> Result<Vec<Self>, TokenizerError> {
+        if let [member] = self.members.as_mut_slice() {
+            let drawn = sampling.draw(logits, &mut member.rng);
+            self.take(drawn, end)?;
+            return Ok(Vec::new());
+        }
         let drawn = sampling.draw_each(logits, self.members.iter_mut().map(|member| &mut member.rng));
         let mut parts: Vec<(Drawn, Vec<Member>)> = Vec::with_capacity(1);
         for (drawn, member) in drawn.into_iter().zip(std::mem::take(&mut self.members)) {
@@ -126,7 +131,8 @@ impl<'a> Branch<'a> {
 }
 
 /// A job that is being sampled. Its rows begin in their order. What one that has not begun would draw is known as long as
-/// it agrees with one that has; then it waits.
+/// it agrees with one that has; then it waits. What waits holds keys and values up to where it parted, and branches that
+/// parted at one step hold the same ones.
 pub(super) struct Tree<'a> {
     /// The job's.
     pub(super) id: usize,
