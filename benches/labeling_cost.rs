@@ -3,8 +3,8 @@
 //! `cargo bench --bench labeling_cost -- RUN`, where RUN is the folder of a quickstart run of seed 0, labels responses
 //! of three checkpoints of its baseline in three ways and prints a table:
 //!
-//! - as [`Collector`] does: completions end with a prefix's first pass, share the keys and values of their response, equal
-//!   responses are labelled and equal programs judged once;
+//! - as [`Collector`] does: completions end with a prefix's first pass, share the keys and values of their response and what
+//!   they begin with alike, equal responses are labelled and equal programs judged once;
 //! - by binary search as algorithm 1 is written: each question takes all K completions, each from keys and values of its
 //!   own, and all of them are judged;
 //! - by asking about every prefix in turn in that same way.
@@ -49,7 +49,7 @@ struct Cost {
     completions: usize,
     /// Tokens drawn.
     drawn: usize,
-    /// Tokens that went through the model: those drawn, and those of prompts and prefixes.
+    /// Tokens that went through the model: for those drawn, and those of prompts and prefixes.
     fed: usize,
     /// Programs run.
     verdicts: usize,
@@ -198,7 +198,7 @@ fn label(
     });
     cost.completions += collected.cost.completions;
     cost.drawn += collected.cost.completion_tokens;
-    cost.fed += collected.cost.completion_tokens + shared.sum::<usize>();
+    cost.fed += collected.cost.fed_tokens + shared.sum::<usize>();
     cost.verdicts += verdicts.load(Ordering::Relaxed);
     collected
 }
@@ -236,6 +236,7 @@ fn sample_all(
             for completion in sampled {
                 let drawn = completion.sequence.response.len();
                 cost.drawn += drawn;
+                // What `sample` computes once for several counts for each: here they are by themselves.
                 cost.fed += tokens.len() - 1 + drawn;
                 cost.verdicts += usize::from(completion.finished);
             }

@@ -55,7 +55,7 @@ impl Feed for One {
     fn next(&mut self) -> Result<Option<Job>, CollectError> {
         Ok(self.0.take())
     }
-    fn finished(&mut self, _: usize, completion: Completion) -> Result<(), CollectError> {
+    fn finished(&mut self, _: usize, _: usize, completion: Completion) -> Result<(), CollectError> {
         self.1 = completion;
         Ok(())
     }
@@ -97,7 +97,8 @@ fn naive(
                 shared: shared.len(),
                 last,
                 begun: kept.to_vec(),
-                stream: stream.index(prefix as u64).index(k as u64),
+                streams: vec![stream.index(prefix as u64).index(k as u64)],
+                at_a_time: NonZeroUsize::MIN,
                 max_new_tokens: setup.sampling.max_new_tokens.get() - kept.len(),
             };
             let mut one = One(Some(job), Completion::default());
@@ -175,7 +176,8 @@ fn one_at_a_time(setup: &Setup) {
             assert_eq!(labeled.labels, expected, "{:?}", rollout.text);
         }
         // The naive driver stops a question at its first pass, so this one does as well.
-        assert_eq!(collected.cost, cost);
+        assert_eq!(CollectCost { fed_tokens: 0, ..collected.cost }, cost);
+        assert!(collected.cost.fed_tokens < collected.cost.completion_tokens);
         assert_eq!(cost.verdicts as u64, pool.judged() + pool.memo_hits());
     }
 }
@@ -293,7 +295,7 @@ fn a_completion_is_as_long_as_the_response_may_be() {
     setup.sampling.max_new_tokens = NonZeroUsize::new(1).unwrap();
     let collected = run(&setup, &rollouts, &verifier(|_| false)).unwrap();
     assert_eq!(collected.responses[0].labels.class, ResponseClass::Wrong);
-    let cost = CollectCost { completions: 2 * K, completion_tokens: 0, verdicts: 1, questions: 2 };
+    let cost = CollectCost { completions: 2 * K, verdicts: 1, questions: 2, ..CollectCost::default() };
     assert_eq!(collected.cost, cost);
 }
 

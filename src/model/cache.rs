@@ -6,6 +6,10 @@ use super::arch::Dims;
 use crate::kernels::attention::{BLOCK, Cached};
 use crate::kernels::vector::spread;
 
+/// Tokens that a row has room for at first; when it is used up there is four times as much. Two rows that part copy what
+/// there is.
+const FIRST: usize = 2 * BLOCK;
+
 /// Keys and values of a row of tokens, in all layers. Rows that continue it, from its end or from any
 /// place within, share it.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl Prefix {
 }
 
 /// For each layer keys and values as [`Cached`] has them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cache {
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -49,6 +53,22 @@ impl Cache {
         let capacity = tokens.next_multiple_of(BLOCK);
         let len = dims.layers * dims.kv_heads * dims.head_size * capacity;
         Self { keys: vec![0.0; len], values: vec![0.0; len], capacity, len: 0 }
+    }
+
+    /// Room for four times as many tokens, at most `most` of them, where there is none for another.
+    fn grow(&mut self, dims: &Dims, most: usize) {
+        if self.len < self.capacity {
+            return;
+        }
+        let larger = Self::new(dims, (4 * self.capacity).clamp(FIRST, most.max(FIRST)));
+        let old = std::mem::replace(self, Self { len: self.len, ..larger });
+        let (from, to) = (old.capacity * dims.head_size, self.capacity * dims.head_size);
+        for (old, new) in [(&old.keys, &mut self.keys), (&old.values, &mut self.values)] {
+            // Nothing to copy, and no chunks, where there was no room at all.
+            for (old, new) in old.chunks_exact(from.max(1)).zip(new.chunks_exact_mut(to)) {
+                new[..from].copy_from_slice(old);
+            }
+        }
     }
 
     fn put(&mut self, dims: &Dims, layer: usize, place: usize, qkv: &[f32]) {
@@ -70,8 +90,9 @@ impl Cache {
     }
 }
 
-/// A row that is being decoded: the shared prefix it continues, and its own cache.
-#[derive(Debug)]
+/// A row that is being decoded: the shared prefix it continues, and its own cache. A clone shares the prefix and has a
+/// copy of the rest: from there on the two may go on differently.
+#[derive(Clone, Debug)]
 pub struct Row {
     prefix: Option<Arc<Prefix>>,
     shared: usize,
@@ -91,7 +112,7 @@ impl Row {
 
     /// A row of at most `capacity` tokens from nothing.
     pub fn new(dims: &Dims, capacity: usize) -> Self {
-        Self { prefix: None, shared: 0, capacity, own: Cache::new(dims, capacity) }
+        Self { prefix: None, shared: 0, capacity, own: Cache::new(dims, capacity.min(FIRST)) }
     }
 
     /// Tokens so far: the position of the next one.
@@ -107,6 +128,11 @@ impl Row {
     /// It has room for no other token.
     pub(super) fn is_full(&self) -> bool {
         self.own.len >= self.capacity
+    }
+
+    /// Makes room for the next token, unless the row is at its capacity.
+    pub(super) fn make_room(&mut self, dims: &Dims) {
+        self.own.grow(dims, self.capacity);
     }
 
     /// Puts the next token's keys and values, as they stand in a row of a layer's qkv.
@@ -127,5 +153,73 @@ impl Row {
             _ => NOTHING,
         };
         [shared, self.own.layer(dims, layer, self.own.len + 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Arch;
+
+    crate::arch! {
+        struct Small {
+            name: "small", vocabulary: 3, width: 8, layers: 2, heads: 4, kv_heads: 2, head_size: 2, hidden: 4,
+            positions: 200,
+        }
+    }
+
+    /// A token's queries, keys and values in a layer, different for each.
+    fn qkv(layer: usize, token: usize) -> Vec<f32> {
+        (0..16).map(|number| ((layer * 1000 + token) * 16 + number) as f32).collect()
+    }
+
+    fn feed(row: &mut Row, tokens: std::ops::Range<usize>) {
+        for token in tokens {
+            row.make_room(&Small::DIMS);
+            (0..Small::DIMS.layers).for_each(|layer| row.put(&Small::DIMS, layer, &qkv(layer, token)));
+            row.advance();
+        }
+    }
+
+    /// The row's own keys and values in all layers, as far as they are attended to.
+    fn held(row: &Row) -> Vec<f32> {
+        let layers = (0..Small::DIMS.layers).flat_map(|layer| {
+            let cached = row.own.layer(&Small::DIMS, layer, row.own.len);
+            let head = cached.capacity * Small::DIMS.head_size;
+            let len = row.own.len / BLOCK * BLOCK * Small::DIMS.head_size;
+            [cached.keys, cached.values].map(|all| all.chunks_exact(head).map(move |head| &head[..len]))
+        });
+        layers.flatten().flatten().copied().collect()
+    }
+
+    #[test]
+    fn a_row_that_grows_holds_what_one_with_room_from_the_start_does() {
+        for capacity in [1, 16, 33, 100, 160] {
+            let mut grown = Row::new(&Small::DIMS, capacity);
+            let mut roomy =
+                Row { own: Cache::new(&Small::DIMS, capacity), ..Row::new(&Small::DIMS, capacity) };
+            for token in 0..capacity {
+                assert!(!grown.is_full());
+                feed(&mut grown, token..token + 1);
+                feed(&mut roomy, token..token + 1);
+                assert_eq!(held(&grown), held(&roomy), "{token} of {capacity}");
+            }
+            assert!(grown.is_full());
+            assert!(grown.own.capacity <= capacity.next_multiple_of(BLOCK).max(FIRST));
+        }
+    }
+
+    #[test]
+    fn a_clone_goes_on_by_itself() {
+        let mut row = Row::new(&Small::DIMS, 96);
+        feed(&mut row, 0..40);
+        let (before, mut clone) = (held(&row), row.clone());
+        feed(&mut clone, 90..130);
+        assert_eq!((held(&row), row.len(), clone.len()), (before, 40, 80));
+        feed(&mut row, 40..80);
+        let mut straight = Row::new(&Small::DIMS, 96);
+        feed(&mut straight, 0..80);
+        assert_eq!(held(&row), held(&straight));
+        assert_ne!(held(&clone), held(&straight));
     }
 }

@@ -197,6 +197,7 @@ impl<'a> Decoder<'a> {
         if let Some(row) = rows.iter().position(|row| row.is_full()) {
             return Err(ModelError::TooLong { row, len: rows[row].len() + 1, positions: rows[row].len() });
         }
+        rows.iter_mut().for_each(|row| row.make_room(dims));
         let positions: Vec<u32> = rows.iter().map(|row| row.len() as u32).collect();
         s.resize(dims, n);
         let at = |place: &Place| w.at(place);

@@ -1,113 +1,16 @@
-//! Continuous batching: as soon as a row ends, the next job takes its slot.
+//! Continuous batching: as soon as a row of the decoder ends, another one takes its slot.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::sampling::{Drawn, Sampling};
-use crate::data::Seed;
+use super::feed::{Feed, Stats};
+use super::sampling::Sampling;
+use super::tree::{Branch, Tree};
 use crate::kernels::Threads;
-use crate::model::decode::Row;
-use crate::model::tokenizer::Stop;
-use crate::model::{Decoder, ModelError, Prefix, Tokenizer, TokenizerError};
+use crate::model::{Decoder, ModelError, Tokenizer, TokenizerError};
 
-/// One row to be sampled.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Who asks, as the feed knows it.
-    pub id: usize,
-    /// Keys and values of at least the first `shared` tokens.
-    pub prefix: Arc<Prefix>,
-    /// Tokens of the prefix that the row continues, without `last`.
-    pub shared: usize,
-    /// The last token of what is continued: it is fed first.
-    pub last: u32,
-    /// Tokens of the response that are among them already: stop sequences may begin in their text.
-    pub begun: Vec<u32>,
-    /// The row's own stream of random numbers: so its tokens depend on no other row.
-    pub stream: Seed,
-    /// The row is cut after this many new tokens.
-    pub max_new_tokens: usize,
-}
-
-/// A sampled row.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Completion {
-    /// The new tokens, up to and including the end-of-sequence token or the one that completes a stop sequence. None,
-    /// where what was begun holds one already.
-    pub tokens: Vec<u32>,
-    /// Log-probability of each, as in [`Drawn`](super::Drawn).
-    pub log_probs: Vec<f32>,
-    /// Whether the end-of-sequence token was drawn or a stop sequence completed: a row cut at the length limit has
-    /// neither.
-    pub finished: bool,
-}
-
-/// Where jobs come from and completions go to.
-pub trait Feed {
-    /// What can go wrong in the feed itself.
-    type Error: From<ModelError> + From<TokenizerError>;
-
-    /// The next job, or `None` while there is none. Asked again after each completion.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn next(&mut self) -> Result<Option<Job>, Self::Error>;
-
-    /// Takes a completion.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), Self::Error>;
-
-    /// All completions of one step have been taken: what is better done with several at once is done here.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn step_ended(&mut self) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// Whether a row is still wanted; asked after each completion. A row that is not is dropped.
-    fn wanted(&self, id: usize) -> bool;
-}
-
-/// What a run cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Tokens drawn, those of dropped rows included.
-    pub tokens: usize,
-    /// Rows that were begun.
-    pub rows: usize,
-    /// Rows that were dropped before their end.
-    pub dropped: usize,
-}
-
-struct Slot<'a> {
-    id: usize,
-    row: Row,
-    next: u32,
-    rng: ChaCha8Rng,
-    left: usize,
-    completion: Completion,
-    /// Where there are stop sequences.
-    stop: Option<Stop<'a>>,
-}
-
-impl Slot<'_> {
-    fn take(&mut self, drawn: Drawn, end: u32) -> Result<(), TokenizerError> {
-        self.completion.tokens.push(drawn.token);
-        self.completion.log_probs.push(drawn.log_prob);
-        let stopped = self.stop.as_mut().map_or(Ok(false), |stop| stop.push(drawn.token))?;
-        self.completion.finished = drawn.token == end || stopped;
-        self.next = drawn.token;
-        self.left -= 1;
-        Ok(())
-    }
-}
-
-/// Samples all jobs of a feed on the decoder's threads, up to `slots` rows at a time.
+/// Samples all jobs of a feed on the decoder's threads, up to `slots` rows of the decoder at a time.
 ///
 /// # Errors
 /// If the feed, the model or the tokenizer fails.
@@ -118,64 +21,115 @@ pub fn run<F: Feed>(
     slots: usize,
     feed: &mut F,
 ) -> Result<Stats, F::Error> {
-    let (vocabulary, threads) = (decoder.dims().vocabulary, decoder.threads());
-    let end = tokenizer.end();
-    let mut active: Vec<Slot<'_>> = Vec::with_capacity(slots);
-    let mut stats = Stats::default();
+    let mut run = Run::default();
     loop {
-        while active.len() < slots {
-            let Some(job) = feed.next()? else { break };
-            stats.rows += 1;
-            let mut stop = Stop::new(tokenizer, &sampling.stop);
-            let mut stopped = false;
-            if let Some(stop) = &mut stop {
-                for &token in &job.begun {
-                    stopped = stop.push(token)?;
-                }
-            }
-            if stopped || job.max_new_tokens == 0 {
-                feed.finished(job.id, Completion { finished: stopped, ..Completion::default() })?;
-                feed.step_ended()?;
+        while run.active.len() < slots {
+            if run.wake() {
                 continue;
             }
-            let row = Row::fork(decoder.dims(), job.prefix, job.shared, job.max_new_tokens);
-            let (next, rng) = (job.last, job.stream.rng());
-            let (left, completion) = (job.max_new_tokens, Completion::default());
-            active.push(Slot { id: job.id, row, next, rng, left, completion, stop });
+            let Some(job) = feed.next()? else { break };
+            run.begin(Tree::new(job, decoder.dims(), tokenizer, sampling)?);
+            // Its rows may have ended before the first token.
+            run.hand_over(feed)?;
         }
-        if active.is_empty() {
-            return Ok(stats);
+        if run.active.is_empty() {
+            return Ok(run.stats);
         }
-        let tokens: Vec<u32> = active.iter().map(|slot| slot.next).collect();
-        let mut rows: Vec<&mut Row> = active.iter_mut().map(|slot| &mut slot.row).collect();
+        run.step::<F::Error>(decoder, sampling, tokenizer.end())?;
+        run.hand_over(feed)?;
+    }
+}
+
+#[derive(Default)]
+struct Run<'a> {
+    /// The jobs that are being sampled, by their number among all.
+    trees: BTreeMap<usize, Tree<'a>>,
+    /// The branches that are being decoded, with their trees' numbers.
+    active: Vec<(usize, Branch<'a>)>,
+    jobs: usize,
+    stats: Stats,
+}
+
+impl<'a> Run<'a> {
+    fn begin(&mut self, mut tree: Tree<'a>) {
+        self.stats.rows += tree.begin();
+        self.trees.insert(self.jobs, tree);
+        self.jobs += 1;
+    }
+
+    /// Goes on with a branch that waits, those of earlier jobs first. False where none is ready.
+    fn wake(&mut self) -> bool {
+        let ready = self.trees.iter_mut().find_map(|(&number, tree)| Some((number, tree.next()?)));
+        let found = ready.is_some();
+        self.active.extend(ready);
+        found
+    }
+
+    /// One more token for each branch that is being decoded. Those that part from it wait.
+    fn step<E: From<ModelError> + From<TokenizerError>>(
+        &mut self,
+        decoder: &mut Decoder<'_>,
+        sampling: &Sampling,
+        end: u32,
+    ) -> Result<(), E> {
+        let (vocabulary, threads) = (decoder.dims().vocabulary, decoder.threads());
+        let (mut rows, tokens): (Vec<_>, Vec<_>) =
+            self.active.iter_mut().map(|(_, branch)| branch.feed()).unzip();
         let logits = decoder.step(&mut rows, &tokens)?;
-        let draw = |(slot, logits): (&mut Slot<'_>, &mut [f32])| {
-            let drawn = sampling.draw(logits, &mut slot.rng);
-            slot.take(drawn, end)
+        self.stats.fed += tokens.len();
+        let draw = |((_, branch), logits): (&mut (usize, Branch<'a>), &mut [f32])| {
+            branch.draw(sampling, logits, end)
         };
-        match threads {
-            Threads::One => active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).try_for_each(draw),
+        let active = &mut self.active;
+        let parted: Result<Vec<Vec<Branch<'a>>>, TokenizerError> = match threads {
+            Threads::One => active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).map(draw).collect(),
             Threads::Pool => {
-                active.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).try_for_each(draw)
+                active.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).map(draw).collect()
             }
-        }?;
-        stats.tokens += active.len();
-        let mut ended = false;
-        let mut index = 0;
-        while index < active.len() {
-            if active[index].completion.finished || active[index].left == 0 {
-                let slot = active.swap_remove(index);
-                feed.finished(slot.id, slot.completion)?;
-                ended = true;
+        };
+        let stepped = std::mem::replace(active, Vec::with_capacity(active.len()));
+        for ((number, branch), others) in stepped.into_iter().zip(parted?) {
+            let tree = self.trees.get_mut(&number).expect("a tree is there as long as its branches");
+            others.into_iter().for_each(|other| tree.put(other));
+            if branch.has_ended() {
+                tree.put(branch);
             } else {
-                index += 1;
+                self.active.push((number, branch));
             }
         }
-        if ended {
+        Ok(())
+    }
+
+    /// Hands the feed what has ended, drops what it does not want any more and begins further rows; and all of it again,
+    /// as a row may have ended before it began: together with one that it agrees with.
+    fn hand_over<F: Feed>(&mut self, feed: &mut F) -> Result<(), F::Error> {
+        loop {
+            let mut ended = false;
+            for tree in self.trees.values_mut() {
+                while let Some((row, completion)) = tree.pop() {
+                    ended = true;
+                    self.stats.tokens += completion.tokens.len();
+                    feed.finished(tree.id, row, completion)?;
+                }
+            }
+            if !ended {
+                return Ok(());
+            }
             feed.step_ended()?;
-            let before = active.len();
-            active.retain(|slot| feed.wanted(slot.id));
-            stats.dropped += before - active.len();
+            let Self { trees, active, stats, .. } = self;
+            trees.retain(|number, tree| {
+                let wanted = tree.is_done() || feed.wanted(tree.id);
+                if !wanted {
+                    stats.dropped += tree.begun - tree.ended;
+                    let own = active.iter().filter(|(tree, _)| tree == number).map(|(_, branch)| branch);
+                    stats.tokens += own.chain(&tree.waiting).map(|row| row.tokens(tree.begun)).sum::<usize>();
+                }
+                wanted && !tree.is_done()
+            });
+            active.retain(|(tree, _)| trees.contains_key(tree));
+            for tree in trees.values_mut() {
+                stats.rows += tree.begin();
+            }
         }
     }
 }

@@ -1,9 +1,15 @@
 //! Rollouts: responses and completions sampled from a policy, many rows at a time.
 
 mod engine;
+mod feed;
 mod sample;
 mod sampling;
+mod tree;
 
-pub use engine::{Completion, Feed, Job, Stats, run};
+#[cfg(test)]
+mod tests;
+
+pub use engine::run;
+pub use feed::{Completion, Feed, Job, Stats};
 pub use sample::{Rollout, RolloutError, sample};
 pub use sampling::{Drawn, Sampling};

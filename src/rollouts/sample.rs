@@ -1,13 +1,15 @@
 //! Responses to prompts, several for each.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::engine::{self, Completion, Feed, Job};
+use super::engine;
+use super::feed::{Completion, Feed, Job};
 use super::sampling::Sampling;
 use crate::data::{Seed, Sequence};
 use crate::kernels::Threads;
@@ -49,43 +51,53 @@ pub enum RolloutError {
     Tokenizer(#[from] TokenizerError),
 }
 
+/// Responses number `rows.start` to `rows.end`, to prompts of which the first and the last may have others as well.
 struct Shard<'a> {
     prompts: &'a [Vec<u32>],
-    prefixes: HashMap<usize, Arc<Prefix>>,
-    /// Job numbers still to be started, and completions by place in the shard.
-    jobs: std::ops::Range<usize>,
-    first: usize,
+    /// Keys and values of the prompts that are still to be answered, with their places.
+    prefixes: std::iter::Zip<RangeInclusive<usize>, std::vec::IntoIter<Arc<Prefix>>>,
+    rows: Range<usize>,
     per_prompt: usize,
     max_new_tokens: usize,
     positions: usize,
     seed: Seed,
+    /// Completions by place in the shard.
     done: Vec<Option<Completion>>,
+}
+
+impl Shard<'_> {
+    /// The shard's responses to a prompt.
+    fn rows_of(&self, prompt: usize) -> Range<usize> {
+        let first = prompt * self.per_prompt;
+        self.rows.start.max(first)..self.rows.end.min(first + self.per_prompt)
+    }
 }
 
 impl Feed for Shard<'_> {
     type Error = RolloutError;
 
     fn next(&mut self) -> Result<Option<Job>, RolloutError> {
-        let Some(id) = self.jobs.next() else { return Ok(None) };
-        let prompt = id / self.per_prompt;
+        let Some((prompt, prefix)) = self.prefixes.next() else { return Ok(None) };
         let tokens = &self.prompts[prompt];
         Ok(Some(Job {
-            id,
-            prefix: self.prefixes[&prompt].clone(),
+            id: prompt,
+            prefix,
             shared: tokens.len() - 1,
             last: tokens[tokens.len() - 1],
             begun: Vec::new(),
-            stream: self.seed.index(id as u64),
+            streams: self.rows_of(prompt).map(|row| self.seed.index(row as u64)).collect(),
+            at_a_time: NonZeroUsize::MAX,
             max_new_tokens: self.max_new_tokens.min(self.positions - tokens.len()),
         }))
     }
 
-    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), RolloutError> {
-        self.done[id - self.first] = Some(completion);
+    fn finished(&mut self, prompt: usize, row: usize, completion: Completion) -> Result<(), RolloutError> {
+        let row = self.rows_of(prompt).start + row;
+        self.done[row - self.rows.start] = Some(completion);
         Ok(())
     }
 
-    fn wanted(&self, _id: usize) -> bool {
+    fn wanted(&self, _prompt: usize) -> bool {
         true
     }
 }
@@ -117,18 +129,17 @@ pub fn sample<A: Arch>(
         (0..jobs).step_by(shard.max(1)).map(|first| first..jobs.min(first + shard)).collect();
     let completions = shards
         .into_par_iter()
-        .map(|jobs| {
+        .map(|rows| {
             let mut decoder = decoder.another(threads);
-            let used: Vec<usize> = (jobs.start / per_prompt..=(jobs.end - 1) / per_prompt).collect();
-            let rows: Vec<&[u32]> = used.iter().map(|&prompt| prompts[prompt].as_slice()).collect();
-            let filled = decoder.prefill(&rows).map_err(|error| error.renumbered(|row| used[row]))?;
-            let prefixes = used.into_iter().zip(filled).collect();
+            let used = rows.start / per_prompt..=(rows.end - 1) / per_prompt;
+            let tokens: Vec<&[u32]> = prompts[used.clone()].iter().map(Vec::as_slice).collect();
+            let filled =
+                decoder.prefill(&tokens).map_err(|error| error.renumbered(|row| used.start() + row))?;
             let mut shard = Shard {
                 prompts,
-                prefixes,
-                first: jobs.start,
-                done: vec![None; jobs.len()],
-                jobs,
+                prefixes: used.zip(filled),
+                done: vec![None; rows.len()],
+                rows,
                 per_prompt,
                 max_new_tokens: sampling.max_new_tokens.get(),
                 positions: A::DIMS.positions,
@@ -158,8 +169,6 @@ pub fn sample<A: Arch>(
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
     use super::*;
     use crate::answer::stop_at;
     use crate::kernels::Device;

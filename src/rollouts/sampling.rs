@@ -75,6 +75,16 @@ impl Sampling {
     ///
     /// One number is drawn from `rng`, whatever the logits.
     pub fn draw(&self, logits: &mut [f32], rng: &mut impl Rng) -> Drawn {
+        self.draw_each(logits, [rng])[0]
+    }
+
+    /// Draws a token with each of `rngs` from the same logits `[vocabulary]`, which are overwritten: each the token that
+    /// [`Sampling::draw`] would draw with it.
+    pub fn draw_each<'r, R: Rng + 'r>(
+        &self,
+        logits: &mut [f32],
+        rngs: impl IntoIterator<Item = &'r mut R>,
+    ) -> Vec<Drawn> {
         let inverse = 1.0 / self.temperature.get();
         let total = vectorized!({
             let top = max(logits);
@@ -83,42 +93,64 @@ impl Sampling {
             }
             sum(logits, |p| p)
         });
-        let uniform: f32 = rng.random();
-        let token = if self.top_p.get() >= 1.0 && self.top_k.is_none() {
+        let weights = &*logits;
+        let points = |mass: f32| rngs.into_iter().map(|rng| rng.random::<f32>() * mass).collect();
+        let tokens = if self.top_p.get() >= 1.0 && self.top_k.is_none() {
             // Σ in token order; rounding may leave the end a little short of the total.
-            pick((0..logits.len()).map(|token| (token, logits[token])), uniform * total)
+            pick(weights.iter().copied().enumerate(), points(total))
         } else {
-            let mut kept: Vec<usize> = (0..logits.len()).collect();
-            kept.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
-            kept.truncate(self.top_k.map_or(usize::MAX, NonZeroUsize::get));
-            let (mut mass, bound) = (0.0, self.top_p.get() * total);
-            let enough = kept.iter().position(|&token| {
-                mass += logits[token];
-                mass >= bound
-            });
-            kept.truncate(enough.map_or(kept.len(), |last| last + 1));
-            let mass: f32 = kept.iter().map(|&token| logits[token]).sum();
-            pick(kept.iter().map(|&token| (token, logits[token])), uniform * mass)
+            let kept = self.kept(weights, total);
+            let mass: f32 = kept.iter().map(|&token| weights[token]).sum();
+            pick(kept.iter().map(|&token| (token, weights[token])), points(mass))
         };
-        Drawn { token: token as u32, log_prob: (logits[token] / total).ln() }
+        let drawn = |token: usize| Drawn { token: token as u32, log_prob: (weights[token] / total).ln() };
+        tokens.into_iter().map(drawn).collect()
+    }
+
+    /// The tokens that top-k and top-p keep, the most likely first.
+    fn kept(&self, weights: &[f32], total: f32) -> Vec<usize> {
+        let mut kept: Vec<usize> = (0..weights.len()).collect();
+        kept.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+        kept.truncate(self.top_k.map_or(usize::MAX, NonZeroUsize::get));
+        let (mut mass, bound) = (0.0, self.top_p.get() * total);
+        let enough = kept.iter().position(|&token| {
+            mass += weights[token];
+            mass >= bound
+        });
+        kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+        kept
     }
 }
 
-/// The first token at which the running sum passes `point`; otherwise, where rounding leaves the sum short,
-/// the last one that moved it. A weight too small to move it is not 0, and yet nobody's choice.
-fn pick(weights: impl Iterator<Item = (usize, f32)>, point: f32) -> usize {
+/// For each of `points`, the first token at which the running sum passes it; otherwise, where rounding leaves the sum
+/// short, the last one that moved it. A weight too small to move it is not 0, and yet nobody's choice.
+fn pick(weights: impl Iterator<Item = (usize, f32)>, points: Vec<f32>) -> Vec<usize> {
+    let mut picked = vec![0; points.len()];
+    // One pass over the weights serves all points, the least first.
+    let mut points: Vec<(f32, usize)> = points.into_iter().zip(0..).collect();
+    points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut open = points.as_slice();
     let (mut running, mut last) = (0.0, 0);
     for (token, weight) in weights {
         let before = running;
         running += weight;
         if running > before {
             last = token;
-            if running > point {
+            while let [(point, place), rest @ ..] = open
+                && running > *point
+            {
+                picked[*place] = token;
+                open = rest;
+            }
+            if open.is_empty() {
                 break;
             }
         }
     }
-    last
+    for &(_, place) in open {
+        picked[place] = last;
+    }
+    picked
 }
 
 #[cfg(test)]
@@ -164,8 +196,33 @@ mod tests {
     fn a_sum_left_short_by_rounding_gives_no_impossible_token() {
         let weights = [0.5_f32, 0.5, 1.6e-38, 0.0];
         for point in [1.0, 1.5] {
-            assert_eq!(pick(weights.iter().copied().enumerate(), point), 1);
+            assert_eq!(pick(weights.iter().copied().enumerate(), vec![point]), [1]);
         }
-        assert_eq!(pick(weights.iter().copied().enumerate(), 0.25), 0);
+        assert_eq!(pick(weights.iter().copied().enumerate(), vec![1.0, 0.25, 1.5, 0.0]), [1, 0, 1, 0]);
+        assert!(pick(weights.iter().copied().enumerate(), vec![]).is_empty());
+    }
+
+    #[test]
+    fn drawing_with_many_streams_is_drawing_with_each() {
+        let narrow = Sampling {
+            temperature: Temperature::new(0.7),
+            top_p: TopP::new(0.8),
+            top_k: NonZeroUsize::new(5),
+            ..Sampling::default()
+        };
+        for (case, sampling) in [Sampling::default(), narrow].iter().enumerate() {
+            for row in 0..20 {
+                let seed = Seed::root(9).child("row").index(row);
+                let mut rng = seed.rng();
+                let logits: Vec<f32> = (0..37).map(|_| 6.0 * rng.random::<f32>()).collect();
+                let streams: Vec<_> = (0..row).map(|stream| seed.index(stream).rng()).collect();
+                let (mut together, mut apart) = (streams.clone(), streams);
+                let expected: Vec<Drawn> =
+                    apart.iter_mut().map(|rng| sampling.draw(&mut logits.clone(), rng)).collect();
+                assert_eq!(sampling.draw_each(&mut logits.clone(), &mut together), expected, "{case}");
+                // The streams are as far as well.
+                assert_eq!(together, apart);
+            }
+        }
     }
 }

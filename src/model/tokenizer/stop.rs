@@ -17,6 +17,7 @@ use crate::answer::stop_at;
 /// assert_eq!(found.collect::<Result<Vec<_>, _>>()?, [false, false, false, false, true, true]);
 /// # Ok::<(), pspo::model::TokenizerError>(())
 /// ```
+#[derive(Clone)]
 pub struct Stop<'a> {
     text: Text<'a>,
     stops: &'a [String],

@@ -10,6 +10,7 @@ const LONGEST: usize = 16;
 
 /// A text in the making: pieces are settled from left to right, each as soon as its last character is whole.
 /// Ends are places in the text that comes out of it, so the two fit, whatever bytes the tokens spell.
+#[derive(Clone)]
 pub(super) struct Text<'a> {
     inner: &'a Tokenizer,
     text: String,

@@ -5,7 +5,7 @@
 //! prefix, for the first pass ends them. So the driver works on many responses at once: the searches
 //! of a shard share one run of the engine, in which each has few completions in flight, and whoever's
 //! question is answered goes on to the next. All completions of a response share its keys and values,
-//! computed once, up to the token that ends their prefix.
+//! computed once, up to the token that ends their prefix, and those of one prefix what they begin with alike.
 //!
 //! Completions are sampled as the responses were, and a prefix with its completion is as long as a
 //! response may be. One that is cut there fails, as a response does. A stop sequence ends it as it ends a response,
@@ -17,6 +17,7 @@ mod search;
 mod shard;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -42,9 +43,8 @@ const SHARD: usize = 64;
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
 /// Completions of one question sampled at a time. With one, none is sampled or judged in vain and the cost does
-/// not depend on the other responses. Up to four change the time by less than 10 %: most completions are
-/// those of prefixes that cannot be recovered, where all K are needed.
-const IN_FLIGHT: usize = 1;
+/// not depend on the other responses. What the others would draw from the same logits is known all the same.
+const IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN;
 
 /// A response with its labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,9 @@ pub struct CollectCost {
     pub completions: usize,
     /// Tokens of the completions.
     pub completion_tokens: usize,
+    /// Tokens that went through the model for them: fewer, as completions of one prefix that begin with the same tokens
+    /// share these. Those of prompts and prefixes are not among them.
+    pub fed_tokens: usize,
     /// Programs submitted to the verifier, responses and completions; what its memo knows included.
     pub verdicts: usize,
     /// Questions answered.
@@ -91,6 +94,7 @@ impl AddAssign for CollectCost {
     fn add_assign(&mut self, other: Self) {
         self.completions += other.completions;
         self.completion_tokens += other.completion_tokens;
+        self.fed_tokens += other.fed_tokens;
         self.verdicts += other.verdicts;
         self.questions += other.questions;
     }
@@ -181,6 +185,7 @@ impl<A: Arch> Collector<'_, A> {
                 rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
             shard.cost.completions = stats.rows;
             shard.cost.completion_tokens = stats.tokens;
+            shard.cost.fed_tokens = stats.fed;
             Ok((shard.searches, shard.cost))
         });
         for (done, shard_cost) in shards.collect::<Result<Vec<_>, CollectError>>()? {

@@ -35,8 +35,8 @@ pub(super) struct Question {
     pub(super) prefix: usize,
     /// K, completions that may be sampled.
     completions: usize,
-    /// Completions begun.
-    started: usize,
+    /// Whether the engine has been given it.
+    begun: bool,
     /// Completions that ended without a pass.
     ended: usize,
     /// Why the last completion that could not be judged could not be.
@@ -81,22 +81,18 @@ impl<'a> Search<'a> {
         self.answers.asked.len()
     }
 
-    /// Completions that are being sampled, where one more may be begun.
-    pub(super) fn in_flight(&self) -> Option<usize> {
-        match &self.state {
-            State::Asking(question) if question.started < question.completions => {
-                Some(question.started - question.ended)
-            }
-            _ => None,
-        }
+    /// Whether there is a question that the engine has not been given.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&self.state, State::Asking(question) if !question.begun)
     }
 
-    /// Begins one more completion: the response tokens that it keeps, and the stream it draws from.
-    pub(super) fn start(&mut self) -> Option<(usize, Seed)> {
+    /// Begins the question: the response tokens that its completions keep, and the stream that each draws from.
+    pub(super) fn start(&mut self) -> Option<(usize, Vec<Seed>)> {
         let State::Asking(question) = &mut self.state else { return None };
-        let stream = self.seed.index(question.prefix as u64).index(question.started as u64);
-        question.started += 1;
-        Some((self.response.kept(question.prefix), stream))
+        question.begun = true;
+        let seed = self.seed.index(question.prefix as u64);
+        let streams = (0..question.completions).map(|k| seed.index(k as u64)).collect();
+        Some((self.response.kept(question.prefix), streams))
     }
 
     /// Takes a completion's judgement, and goes on to the next question when this one is settled:
@@ -132,7 +128,7 @@ impl<'a> Search<'a> {
         let next = next.map_err(|source| CollectError::Label { rollout: self.response.rollout, source })?;
         self.state = match next {
             Next::Ask { prefix, completions } => {
-                State::Asking(Question { prefix, completions, started: 0, ended: 0, unjudged: None })
+                State::Asking(Question { prefix, completions, begun: false, ended: 0, unjudged: None })
             }
             Next::Labeled(labels) => {
                 self.cache = None;

@@ -58,15 +58,11 @@ impl Shard<'_> {
 impl Feed for Shard<'_> {
     type Error = CollectError;
 
-    /// A completion for the search with the fewest in flight, so that every search moves on.
+    /// The question of a search that has one.
     fn next(&mut self) -> Result<Option<Job>, CollectError> {
         let searches = self.searches.len();
-        let open = self.searches.iter_mut().enumerate();
-        let next = open
-            .filter_map(|(place, search)| Some((search.in_flight()?, place, search)))
-            .filter(|(in_flight, ..)| *in_flight < IN_FLIGHT)
-            .min_by_key(|&(in_flight, place, _)| (in_flight, place));
-        let Some((_, place, search)) = next else { return Ok(None) };
+        let mut open = self.searches.iter_mut().enumerate();
+        let Some((place, search)) = open.find(|(_, search)| search.is_open()) else { return Ok(None) };
         let prefix = match &search.cache {
             Some(prefix) => prefix.clone(),
             // Alone, so that a response's numbers do not depend on its neighbours.
@@ -76,7 +72,7 @@ impl Feed for Shard<'_> {
             }
         };
         let answered = search.answered();
-        let Some((kept, stream)) = search.start() else { return Ok(None) };
+        let Some((kept, streams)) = search.start() else { return Ok(None) };
         let sequence = search.response.sequence;
         let tokens = sequence.prompt.len() + kept;
         let room = self.decoder.dims().positions.saturating_sub(tokens);
@@ -86,12 +82,13 @@ impl Feed for Shard<'_> {
             shared: tokens - 1,
             last: sequence.response[kept - 1],
             begun: sequence.response[..kept].to_vec(),
-            stream,
+            streams,
+            at_a_time: IN_FLIGHT,
             max_new_tokens: self.sampling.max_new_tokens.get().saturating_sub(kept).min(room),
         }))
     }
 
-    fn finished(&mut self, id: usize, completion: Completion) -> Result<(), CollectError> {
+    fn finished(&mut self, id: usize, _row: usize, completion: Completion) -> Result<(), CollectError> {
         self.ended.push((id, completion));
         Ok(())
     }
