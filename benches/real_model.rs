@@ -1,7 +1,7 @@
 //! What PPO on a pretrained model takes, in memory and time.
 //!
 //! `cargo bench --bench real_model -- MODEL full|lora [recompute]` runs two iterations of PPO from the model in MODEL, a
-//! folder or a GGUF file: 8 prompts of about 200 tokens, 4 responses each of at most 128, in passes of 1,024 tokens, with a
+//! folder or a GGUF file: 4 prompts of about 200 tokens, 2 responses each of at most 128, in passes of 1,024 tokens, with a
 //! critic that starts from the policy. Programs are not run: every other response passes. It prints the seconds of each
 //! iteration, and the most memory that the process had at any time.
 
@@ -51,14 +51,14 @@ impl Visitor for Train<'_> {
         println!("loaded: {} MiB at most", peak()?);
         let mut config = PpoConfig {
             iterations: 2,
-            prompts: 8.try_into()?,
-            responses: 4.try_into()?,
+            prompts: 4.try_into()?,
+            responses: 2.try_into()?,
             tuning: self.tuning,
             recompute: self.recompute,
             ..PpoConfig::default()
         };
         config.sampling.max_new_tokens = 128.try_into()?;
-        config.update.minibatches = 2.try_into()?;
+        config.update.minibatches = 1.try_into()?;
         config.update.micro_batch_tokens = 1024.try_into()?;
         config.update.policy_learning_rate = 1e-5.try_into()?;
         config.update.critic_learning_rate = 1e-5.try_into()?;

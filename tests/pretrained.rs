@@ -9,9 +9,10 @@ use std::path::Path;
 
 use pspo::data::{Parameters, Seed};
 use pspo::kernels::rotary::Scaling;
+use pspo::model::chat::{ChatTemplate, Message, Role, SpecialTokens};
 use pspo::model::{Arch, Dims, Tokenizer, init};
 use pspo::pretrained::config::Family;
-use pspo::pretrained::{LoadError, Pretrained, save};
+use pspo::pretrained::{LoadError, Pretrained, Saving, save};
 use serde_json::{Value, json};
 
 pspo::arch! {
@@ -253,4 +254,31 @@ fn a_gguf_file_of_the_llama_family_loads() {
     let model = Pretrained::open(&path).unwrap();
     assert_eq!(model.description().dims, Small::DIMS);
     assert_eq!(model.parameters::<Small>().unwrap(), expected);
+    assert!(model.chat_template().unwrap().is_none());
+
+    let tokens = ["a", "<s>", "</s>"].map(str::to_owned);
+    let chatty = file
+        .texts("tokenizer.ggml.tokens", &tokens)
+        .u32("tokenizer.ggml.bos_token_id", 1)
+        .u32("tokenizer.ggml.eos_token_id", 2)
+        .text("tokenizer.chat_template", "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}");
+    fs::write(&path, chatty.write().bytes).unwrap();
+    let template = Pretrained::open(&path).unwrap().chat_template().unwrap().unwrap();
+    assert_eq!(template.render(&[Message::new(Role::User, "Hi")], false).unwrap(), "<s>Hi</s>");
+}
+
+#[test]
+fn a_chat_template_is_saved_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dims, parameters) = (&Llama::DIMS, parameters(&Llama::DIMS));
+    Saving::policy(dims, &parameters).write(folder.path(), &tokenizer()).unwrap();
+    assert!(Pretrained::open(folder.path()).unwrap().chat_template().unwrap().is_none());
+    let tokens = SpecialTokens::new([("bos_token", "<s>"), ("eos_token", "not the tokenizer's")]);
+    let template =
+        ChatTemplate::new("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", tokens).unwrap();
+    let saving = Saving::policy(dims, &parameters).with_chat_template(&template);
+    saving.write(folder.path(), &tokenizer()).unwrap();
+    let template = Pretrained::open(folder.path()).unwrap().chat_template().unwrap().unwrap();
+    let said = template.render(&[Message::new(Role::User, "Hi")], false).unwrap();
+    assert_eq!(said, format!("<s>Hi{}", tokenizer().end_name()), "a response ends with one token everywhere");
 }

@@ -109,9 +109,14 @@ impl Sampling {
 
     /// The tokens that top-k and top-p keep, the most likely first.
     fn kept(&self, weights: &[f32], total: f32) -> Vec<usize> {
+        let more_likely = |&a: &usize, &b: &usize| weights[b].total_cmp(&weights[a]).then(a.cmp(&b));
         let mut kept: Vec<usize> = (0..weights.len()).collect();
-        kept.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
-        kept.truncate(self.top_k.map_or(usize::MAX, NonZeroUsize::get));
+        if let Some(top_k) = self.top_k.map(NonZeroUsize::get).filter(|&top_k| top_k < kept.len()) {
+            // Of a vocabulary of 150,000 few are kept: the others need no order.
+            kept.select_nth_unstable_by(top_k, more_likely);
+            kept.truncate(top_k);
+        }
+        kept.sort_unstable_by(more_likely);
         let (mut mass, bound) = (0.0, self.top_p.get() * total);
         let enough = kept.iter().position(|&token| {
             mass += weights[token];

@@ -25,6 +25,11 @@ impl SpecialTokens {
         self.0.get(name).map(String::as_str)
     }
 
+    /// All of them with their names, in the names' order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, token)| (name.as_str(), token.as_str()))
+    }
+
     pub(super) fn context(&self) -> BTreeMap<String, minijinja::Value> {
         self.0.iter().map(|(name, token)| (name.clone(), token.as_str().into())).collect()
     }

@@ -176,6 +176,16 @@ impl ChatTemplate {
         self
     }
 
+    /// The template's text, without the tags that mark an answer for training.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The special tokens that it may name.
+    pub fn tokens(&self) -> &SpecialTokens {
+        &self.tokens
+    }
+
     /// The special token that a config calls `name`, such as `eos_token`.
     pub fn token(&self, name: &str) -> Option<&str> {
         self.tokens.get(name)

@@ -10,6 +10,7 @@ use super::head::{Head, Meaning};
 use super::names::{Naming, sources};
 use crate::data::Parameters;
 use crate::files::write_atomically;
+use crate::model::chat::ChatTemplate;
 use crate::model::{Dims, Tokenizer};
 use serde_json::json;
 use tensor::Tensor;
@@ -87,18 +88,29 @@ pub struct Saving<'a> {
     parameters: &'a Parameters,
     head: Head,
     precision: Precision,
+    chat_template: Option<&'a ChatTemplate>,
 }
 
 impl<'a> Saving<'a> {
     /// A policy: in transformers a `LlamaForCausalLM` or `Qwen2ForCausalLM`.
     pub fn policy(dims: &'a Dims, parameters: &'a Parameters) -> Self {
-        Self { dims, parameters, head: Head::Policy, precision: Precision::default() }
+        Self::of(dims, parameters, Head::Policy)
     }
 
     /// A critic, PRM or reward model: in transformers a `LlamaForTokenClassification` or `Qwen2ForTokenClassification` with
     /// one label, whose logit is the model's number for each token.
     pub fn scalar(dims: &'a Dims, parameters: &'a Parameters, meaning: Meaning) -> Self {
-        Self { dims, parameters, head: Head::Scalar(Some(meaning)), precision: Precision::default() }
+        Self::of(dims, parameters, Head::Scalar(Some(meaning)))
+    }
+
+    fn of(dims: &'a Dims, parameters: &'a Parameters, head: Head) -> Self {
+        Self { dims, parameters, head, precision: Precision::default(), chat_template: None }
+    }
+
+    /// Writes the chat template into `tokenizer_config.json`, with the special tokens that it may name, for readers that
+    /// hold conversations with the model.
+    pub fn with_chat_template(self, template: &'a ChatTemplate) -> Self {
+        Self { chat_template: Some(template), ..self }
     }
 
     /// Writes numbers so, and not as 32-bit floats.
@@ -121,10 +133,17 @@ impl<'a> Saving<'a> {
             write_atomically(&file, text.as_bytes()).map_err(SaveError::io(&file))
         };
         text("tokenizer.json", tokenizer.to_json()?)?;
-        let class = json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": tokenizer.end_name(),
-            "clean_up_tokenization_spaces": false, "model_max_length": dims.positions,
+        let mut class = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false,
+            "model_max_length": dims.positions,
         });
+        if let Some(template) = self.chat_template {
+            class["chat_template"] = template.source().into();
+            for (name, token) in template.tokens().iter() {
+                class[name] = token.into();
+            }
+        }
+        class["eos_token"] = tokenizer.end_name().into();
         text("tokenizer_config.json", format!("{class:#}\n"))?;
         text("config.json", format!("{:#}\n", config::config(self, tokenizer.end())))?;
         // The crate makes a file that only its owner may read: whoever may read the others is to read it as well.
@@ -134,7 +153,7 @@ impl<'a> Saving<'a> {
     }
 
     fn write_tensors(&self, file: &Path) -> Result<(), SaveError> {
-        let Self { dims, parameters, head, precision } = *self;
+        let Self { dims, parameters, head, precision, .. } = *self;
         let sources = sources(Naming::Transformers, config::family(dims), head, dims);
         let tensors = sources.iter().map(|source| {
             let (shape, place) = parameters.layout().tensor(&source.target)?;
