@@ -388,7 +388,7 @@ fn train_prm(
     let start = ScalarModel::new(&setting.device, &critic.parameters()?)?;
     let mut training = PrmTraining::new(config, start, examples, setting.seed.child("prm"))?;
     run.stage(&mut training)?;
-    let prm = training.into_prm()?;
+    let prm = training.into_prm();
     let judged = prm.judge(&of(true).concat())?;
     let (scores, labels) = judged.lines();
     let (predicted, labelled) = judged.first_errors(0.0);

@@ -46,9 +46,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn proceed<A: Arch>(model: &Pretrained, prompt: &str, folder: Option<&str>) -> Result<(), Box<dyn Error>> {
+    // ANCHOR: load
     let tokenizer = model.tokenizer()?;
     let policy = model.policy::<A>(&Device::cpu())?;
     let tokens = tokenizer.encode(prompt)?;
+    // ANCHOR_END: load
     println!("prompt {tokens:?}");
     if let [first, rest @ ..] = tokens.as_slice()
         && !rest.is_empty()

@@ -133,6 +133,7 @@ fn problems(arguments: &Arguments) -> Result<ProblemSet> {
     Ok(ProblemSet::new(all.iter().take(limit).map(|problem| (**problem).clone()))?)
 }
 
+// ANCHOR: exchange
 /// How problems are put to the model.
 fn exchange(model: &Pretrained, arguments: &Arguments) -> Result<Exchange> {
     let template = model.chat_template()?;
@@ -150,6 +151,7 @@ fn exchange(model: &Pretrained, arguments: &Arguments) -> Result<Exchange> {
     };
     Ok(ExchangeConfig { prompt, extraction: None }.build()?)
 }
+// ANCHOR_END: exchange
 
 struct Sampler<'a, A: Arch> {
     policy: Policy<A>,

@@ -72,8 +72,8 @@ fn a_prm_is_made_of_its_folder() {
     let files = Pretrained::open(folder.path()).unwrap();
     assert_eq!(files.prm_objective().unwrap(), Objective::CrossEntropy);
     let model: ScalarModel<Qwen2> = files.scalar_model(&Device::cpu()).unwrap();
-    let prm = TrainedPrm::new(model, files.prm_objective().unwrap()).unwrap();
-    assert_eq!(prm.parameters(), Some(&scalar(&Qwen2::DIMS)));
+    let prm = TrainedPrm::new(model, files.prm_objective().unwrap());
+    assert_eq!(*prm.parameters().unwrap().unwrap(), scalar(&Qwen2::DIMS));
 }
 
 #[test]

@@ -30,24 +30,27 @@
 //! # Ok::<(), pspo::config::ConfigError>(())
 //! ```
 
-use std::fs::File;
-use std::io::BufReader;
+mod problems;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use problems::{ProblemFormat, ProblemsConfig};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::data::{ProblemError, ProblemSet, Seed};
 use crate::kernels::{Device, KernelError};
+use crate::model::chat::ChatTemplate;
 use crate::model::{Arch, ModelError, Policy, Tokenizer, TokenizerError};
 use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
 };
 use crate::pretrained::{LoadError, Pretrained};
+use crate::problems::datasets::DatasetError;
 use crate::prompts::{ExchangeConfig, PromptError};
 use crate::reward::{DenseReward, OutcomeReward};
 use crate::trainer::{Checkpoint, CheckpointError, Parts, PpoConfig, Trainer, TrainerError};
@@ -119,6 +122,13 @@ pub struct PolicyConfig {
 }
 
 impl PolicyConfig {
+    /// The chat template of the model that is `pretrained`.
+    fn chat_template(&self) -> Result<Option<ChatTemplate>, ConfigError> {
+        let Some(path) = &self.pretrained else { return Ok(None) };
+        let read = Pretrained::open(path).and_then(|model| model.chat_template());
+        read.map_err(|error| Box::new(error).into())
+    }
+
     fn load<A: Arch>(&self, device: &Device, seed: &Seed) -> Result<(Policy<A>, Tokenizer), ConfigError> {
         let Self { pretrained, tokenizer, end, checkpoint, .. } = self;
         let pretrained = pretrained.as_ref().map(Pretrained::open).transpose().map_err(Box::new)?;
@@ -133,14 +143,6 @@ impl PolicyConfig {
         };
         Ok((policy, tokenizer))
     }
-}
-
-/// The problems to train on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProblemsConfig {
-    /// A JSONL file, one problem per line.
-    pub path: PathBuf,
 }
 
 fn cpu() -> String {
@@ -197,6 +199,24 @@ pub enum ConfigError {
     /// The problems cannot be used.
     #[error(transparent)]
     Problems(#[from] ProblemError),
+    /// The benchmark's file cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] Box<DatasetError>),
+    /// A part of a file's problems that the file does not have.
+    #[error(
+        "{} has {problems} problems: it cannot pass over {skip} and take {}", path.display(),
+        take.map_or("the rest".to_owned(), |take| take.to_string())
+    )]
+    Range {
+        /// The file.
+        path: PathBuf,
+        /// How many it has.
+        problems: usize,
+        /// How many are passed over.
+        skip: usize,
+        /// How many are asked for behind them.
+        take: Option<NonZeroUsize>,
+    },
     /// The exchange cannot be made.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -259,20 +279,42 @@ impl Config {
         read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?.parse()
     }
 
+    /// The policy to start from and its tokenizer, for a policy of shape `A`.
+    ///
+    /// # Errors
+    /// If the config names another shape, or a file that is not there or cannot be used.
+    pub fn start<A: Arch>(&self) -> Result<(Policy<A>, Tokenizer), ConfigError> {
+        if self.policy.arch != A::NAME {
+            return Err(ConfigError::Arch { config: self.policy.arch.clone(), program: A::NAME });
+        }
+        self.policy.load(&Device::named(&self.device)?, &Seed::root(self.seed))
+    }
+
     /// The parts of the training, for a policy of shape `A`.
     ///
     /// # Errors
-    /// If the config names another shape, a file or a plugin that is not there, or one that cannot be
-    /// built.
+    /// Those of [`Config::start`], [`ProblemsConfig::read`] and [`Config::parts_for`].
     pub fn parts<A: Arch>(&self) -> Result<Parts<A>, ConfigError> {
+        let (policy, tokenizer) = self.start()?;
+        self.parts_for(policy, tokenizer, self.problems.read()?)
+    }
+
+    /// The same with a policy, its tokenizer and problems that are at hand: what several trainings have in common is
+    /// loaded once.
+    ///
+    /// # Errors
+    /// If the config names another shape, or a plugin that is not there or cannot be built.
+    pub fn parts_for<A: Arch>(
+        &self,
+        policy: Policy<A>,
+        tokenizer: Tokenizer,
+        problems: ProblemSet,
+    ) -> Result<Parts<A>, ConfigError> {
         if self.policy.arch != A::NAME {
             return Err(ConfigError::Arch { config: self.policy.arch.clone(), program: A::NAME });
         }
         let device = Device::named(&self.device)?;
         let seed = Seed::root(self.seed);
-        let (policy, tokenizer) = self.policy.load(&device, &seed)?;
-        let path = &self.problems.path;
-        let file = File::open(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
         let prm = match &self.prm {
             Some(table) => {
                 let prm: Box<dyn PrmConfig> = plugin::build(Kind::ProcessRewardModel, table.clone())?;
@@ -292,8 +334,8 @@ impl Config {
         Ok(Parts {
             policy,
             tokenizer,
-            exchange: self.exchange.build()?,
-            problems: ProblemSet::read_jsonl(BufReader::new(file))?,
+            exchange: self.exchange.build_for(self.policy.chat_template()?)?,
+            problems,
             splitter: CheckedSplitter::new(part(Kind::StepSplitter, splitter.build())?),
             verifier,
             prm,

@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::io::BufReader;
+
 use super::*;
 use crate::data::numbers::{KlCoefficient, KlTarget, RewardCeiling, RewardWeight};
 use crate::data::{Label, Labels, ResponseClass, Sequence};
@@ -65,7 +68,7 @@ fn an_exchange_is_named_by_its_prompts_and_extraction() {
     let exchange = ppo(&of(lines)).unwrap().exchange.build().unwrap();
     assert_eq!(exchange.stops(), ["END"]);
     for (lines, key, message) in [
-        ("prompt = { type = \"chat\" }", "exchange.prompt", "missing field `template`"),
+        ("prompt = { type = \"chat\", template = 3 }", "exchange.prompt", "invalid type"),
         ("prompt = { type = \"talk\" }", "exchange.prompt", "unknown variant `talk`"),
         ("extraction = { type = \"fenced\", blok = 1 }", "exchange.extraction", "unknown field `blok`"),
     ] {
@@ -248,6 +251,18 @@ fn a_policy_may_start_from_a_pretrained_model_with_its_tokenizer() {
     let trainer = config.build::<Toy>().unwrap();
     assert_eq!(trainer.policy().parameters().unwrap(), start.parameters().unwrap());
     assert!(trainer.policy().trained().unwrap().layout().iter().all(|(name, ..)| name.contains("lora")));
+
+    // Prompts are asked in the model's own template, where the config names none.
+    let mut chat = config.clone();
+    chat.exchange.prompt = toml::from_str("type = \"chat\"").unwrap();
+    let error = chat.build::<Toy>().err().unwrap().to_string();
+    assert!(error.contains("need a chat template"), "{error}");
+    let template = "{{ eos_token }}{{ messages[0].content }}";
+    std::fs::write(chat.policy.pretrained.as_ref().unwrap().join("chat_template.jinja"), template).unwrap();
+    let Parts { exchange, problems, .. } = chat.parts::<Toy>().unwrap();
+    let problem = problems.get(0).unwrap();
+    assert!(exchange.text(problem).unwrap().ends_with(&problem.prompt));
+    assert_ne!(exchange.text(problem).unwrap(), problem.prompt);
 
     let neither = PolicyConfig { pretrained: None, ..config.policy.clone() };
     let neither = toml::to_string(&Config { policy: neither, ..config }).unwrap();

@@ -157,6 +157,11 @@ impl<A: Arch> ScalarModel<A> {
         self.weights.download()
     }
 
+    /// The model as it is now, to be trained by itself. Shares the parameters until one of the two is updated.
+    pub fn fork(&self) -> Self {
+        Self { weights: self.weights.fork(), arch: PhantomData }
+    }
+
     /// The same model with `tuning` in place of what was trained of it; what no longer is stays as it is now. `seed` draws
     /// the adapters of [`Tuning::Lora`].
     ///

@@ -1,5 +1,6 @@
 //! [`ProcessRewardModel`]: a score for every step.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
@@ -52,9 +53,12 @@ pub trait ProcessRewardModel: Send + Sync {
     fn scores(&self, responses: &[PrmInput<'_>]) -> Result<Vec<Vec<f32>>, PrmError>;
 
     /// The trunk and scalar head behind the scores, where that is what the model is: a critic may
-    /// start from it.
-    fn parameters(&self) -> Option<&Parameters> {
-        None
+    /// start from it. Whoever has them on a device alone fetches them at each call.
+    ///
+    /// # Errors
+    /// If they cannot be fetched.
+    fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
+        Ok(None)
     }
 }
 
@@ -118,7 +122,10 @@ impl CheckedPrm {
     }
 
     /// See [`ProcessRewardModel::parameters`].
-    pub fn parameters(&self) -> Option<&Parameters> {
+    ///
+    /// # Errors
+    /// Those of [`ProcessRewardModel::parameters`].
+    pub fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         self.0.parameters()
     }
 }
@@ -128,7 +135,7 @@ impl ProcessRewardModel for Box<dyn ProcessRewardModel> {
         self.as_ref().scores(responses)
     }
 
-    fn parameters(&self) -> Option<&Parameters> {
+    fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         self.as_ref().parameters()
     }
 }

@@ -76,7 +76,7 @@ fn train(objective: Objective) -> (f32, f32, TrainedPrm<Toy>) {
         losses.push(training.step().unwrap().loss);
     }
     let last = losses[losses.len() - 10..].iter().sum::<f32>() / 10.0;
-    (losses[0], last, training.into_prm().unwrap())
+    (losses[0], last, training.into_prm())
 }
 
 /// Share of the held-out lines of code whose score has their label's sign.
@@ -138,7 +138,7 @@ fn the_contract_of_a_process_reward_model_holds() {
         .map(|(e, steps)| PrmInput::new(&problem, steps, &e.sequence, &e.step_tokens))
         .collect();
     for objective in [Objective::Mse, Objective::CrossEntropy] {
-        let prm = || TrainedPrm::new(model(8), objective).unwrap();
+        let prm = || TrainedPrm::new(model(8), objective);
         testkit::prm(prm(), &inputs);
         // Small passes give what one pass gives.
         let at_once = prm().scores(&inputs).unwrap();
@@ -146,10 +146,10 @@ fn the_contract_of_a_process_reward_model_holds() {
         let both = at_once.iter().flatten().zip(in_parts.iter().flatten());
         assert!(both.clone().count() > 20);
         assert!(both.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
-        assert_eq!(prm().parameters(), Some(&model(8).parameters().unwrap()));
+        assert_eq!(*prm().parameters().unwrap().unwrap(), model(8).parameters().unwrap());
     }
     // What follows a line does not move its score.
-    let prm = CheckedPrm::new(TrainedPrm::new(model(8), Objective::Mse).unwrap());
+    let prm = CheckedPrm::new(TrainedPrm::new(model(8), Objective::Mse));
     let row = Sequence { prompt: vec![0], response: vec![1, 7, 2, 7] };
     let longer = Sequence { prompt: vec![0], response: vec![1, 7, 5, 7] };
     let two = lines_of(&[crate::data::StepKind::Code; 2]);
@@ -165,7 +165,7 @@ fn scores_beyond_the_labels_are_clamped() {
     parameters.tensor_mut("head.bias").unwrap().fill(-3.0);
     let score = |objective| {
         let model = ScalarModel::<Toy>::new(&Device::cpu(), &parameters).unwrap();
-        let (scores, _) = TrainedPrm::new(model, objective).unwrap().judge(&examples(2, 9)).unwrap().lines();
+        let (scores, _) = TrainedPrm::new(model, objective).judge(&examples(2, 9)).unwrap().lines();
         scores[0]
     };
     assert_eq!(score(Objective::Mse), -1.0);
@@ -198,7 +198,7 @@ fn examples_that_cannot_be_learned_from_are_named() {
 
 #[test]
 fn an_input_that_does_not_fit_is_an_error() {
-    let prm = TrainedPrm::new(model(1), Objective::Mse).unwrap();
+    let prm = TrainedPrm::new(model(1), Objective::Mse);
     let mut example = examples(2, 1).remove(0);
     example.sequence.response = vec![1; 40];
     let Err(PrmError::Failed(message)) = prm.judge(&[example]) else { panic!() };

@@ -203,10 +203,7 @@ impl<A: Arch> PrmTraining<A> {
     }
 
     /// The trained PRM.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn into_prm(self) -> Result<TrainedPrm<A>, ModelError> {
+    pub fn into_prm(self) -> TrainedPrm<A> {
         TrainedPrm::new(self.model, self.config.objective)
     }
 }

@@ -1,5 +1,6 @@
 //! [`TrainedPrm`]: a scalar model as the process reward model that it was trained to be.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 
@@ -19,18 +20,14 @@ use crate::plugin::{PrmError, PrmInput, ProcessRewardModel};
 pub struct TrainedPrm<A> {
     scorer: Scorer,
     objective: Objective,
-    parameters: Parameters,
     batch_tokens: NonZeroUsize,
     shape: PhantomData<fn() -> A>,
 }
 
 impl<A: Arch> TrainedPrm<A> {
     /// The PRM of a model that was trained with `objective`.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn new(model: ScalarModel<A>, objective: Objective) -> Result<Self, ModelError> {
-        Ok(Self::of(model.scorer(), objective, model.parameters()?))
+    pub fn new(model: ScalarModel<A>, objective: Objective) -> Self {
+        Self::of(model.scorer(), objective)
     }
 }
 
@@ -42,17 +39,17 @@ impl TrainedPrm<()> {
     pub fn of_shape(
         device: &Device,
         dims: Dims,
-        parameters: Parameters,
+        parameters: &Parameters,
         objective: Objective,
     ) -> Result<Self, ModelError> {
-        Ok(Self::of(Scorer::new(device, dims, &parameters)?, objective, parameters))
+        Ok(Self::of(Scorer::new(device, dims, parameters)?, objective))
     }
 }
 
 impl<A> TrainedPrm<A> {
-    fn of(scorer: Scorer, objective: Objective, parameters: Parameters) -> Self {
+    fn of(scorer: Scorer, objective: Objective) -> Self {
         let batch_tokens = const { NonZeroUsize::new(16_384).unwrap() };
-        Self { scorer, objective, parameters, batch_tokens, shape: PhantomData }
+        Self { scorer, objective, batch_tokens, shape: PhantomData }
     }
 
     /// Scores in passes of at most `tokens` tokens, which bounds the memory (16,384 otherwise).
@@ -85,7 +82,8 @@ impl<A> ProcessRewardModel for TrainedPrm<A> {
     }
 
     /// The head's number is the score with [`Objective::Mse`], its logit with [`Objective::CrossEntropy`].
-    fn parameters(&self) -> Option<&Parameters> {
-        Some(&self.parameters)
+    fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
+        let parameters = self.scorer.parameters().map_err(|error| PrmError::Failed(error.to_string()))?;
+        Ok(Some(Cow::Owned(parameters)))
     }
 }

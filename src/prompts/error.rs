@@ -12,6 +12,12 @@ pub enum PromptError {
     /// The chat template cannot be read.
     #[error(transparent)]
     Template(#[from] ChatError),
+    /// A conversation without a chat template.
+    #[error(
+        "prompts of type `chat` need a chat template: name a folder that has one as `template`, or start from a \
+         model that has one"
+    )]
+    NoTemplate,
     /// The chat template does not take a problem.
     #[error("problem `{problem}` has no prompt: {source}")]
     Chat {

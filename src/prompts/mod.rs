@@ -44,8 +44,16 @@ impl ExchangeConfig {
     /// # Errors
     /// If there is no such template, or the instruction has no place for a problem.
     pub fn build(&self) -> Result<Exchange, PromptError> {
+        self.build_for(None)
+    }
+
+    /// The exchange with a model whose chat template this is: it is taken where the config names none.
+    ///
+    /// # Errors
+    /// Those of [`ExchangeConfig::build`].
+    pub fn build_for(&self, template: Option<ChatTemplate>) -> Result<Exchange, PromptError> {
         let extraction = self.extraction.clone().unwrap_or_else(|| self.prompt.extraction());
-        Ok(Exchange { prompt: self.prompt.load()?, extraction })
+        Ok(Exchange { prompt: self.prompt.load(template)?, extraction })
     }
 }
 

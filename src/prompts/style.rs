@@ -21,8 +21,10 @@ pub enum PromptStyle {
     Plain,
     /// In a conversation with an instruction model, by its chat template.
     Chat {
-        /// The folder of the model's tokenizer, as [`ChatTemplate::from_folder`] reads it.
-        template: PathBuf,
+        /// The folder of the model's tokenizer, as [`ChatTemplate::from_folder`] reads it; where absent, the template
+        /// is that of the model which the program loads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        template: Option<PathBuf>,
         /// Which of several templates.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -88,12 +90,15 @@ impl PromptStyle {
         }
     }
 
-    /// The style with what it needs, read from where it says.
-    pub(super) fn load(&self) -> Result<Loaded, PromptError> {
+    /// The style with what it needs, read from where it says, or the model's chat template where it does not say.
+    pub(super) fn load(&self, of_model: Option<ChatTemplate>) -> Result<Loaded, PromptError> {
         let mut template = None;
         if let Self::Chat { template: folder, name, instruction, date, .. } = self {
             must_have_place(instruction)?;
-            let read = ChatTemplate::from_folder(folder, name.as_deref())?;
+            let read = match folder {
+                Some(folder) => ChatTemplate::from_folder(folder, name.as_deref())?,
+                None => of_model.ok_or(PromptError::NoTemplate)?,
+            };
             template = Some(match date {
                 Some(date) => read.with_date(*date),
                 None => read,
@@ -118,7 +123,7 @@ impl Loaded {
     /// With a template that is at hand.
     pub(super) fn chat(template: ChatTemplate, system: Option<String>) -> Self {
         let style = PromptStyle::Chat {
-            template: PathBuf::new(),
+            template: None,
             name: None,
             system,
             instruction: prompt_alone(),

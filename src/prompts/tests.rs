@@ -99,7 +99,7 @@ fn configs_are_checked() {
             r#"{"prompt": {"type": "chat", "template": "absent", "instruction": "Go."}}"#,
             "the instruction \"Go.\" has no place for the problem: it must hold `{prompt}`",
         ),
-        (r#"{"prompt": {"type": "chat"}}"#, "missing field `template`"),
+        (r#"{"prompt": {"type": "chat"}}"#, "need a chat template: name a folder"),
         (r#"{"prompt": {"type": "code", "shots": []}}"#, "unknown field `shots`"),
         (r#"{"promt": {}}"#, "unknown field `promt`"),
     ] {

@@ -7,7 +7,7 @@ use super::error::TrainerError;
 use super::ppo::{Parts, PpoConfig, RewardModel, Trainer};
 use crate::data::{Parameters, ProblemSet, Seed};
 use crate::kernels::Device;
-use crate::model::{Arch, ModelError, Policy, ScalarModel, Tokenizer};
+use crate::model::{Arch, Policy, ScalarModel, Tokenizer};
 use crate::plugin::{
     CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, ProcessRewardModel, StepSplitter,
     ValueInit, ValueInitError, ValueSources, Verifier,
@@ -220,19 +220,19 @@ pub trait CriticSource<A: Arch> {
     ///
     /// # Errors
     /// If the device fails.
-    fn parameters(&self) -> Result<Parameters, ModelError>;
+    fn parameters(&self) -> Result<Parameters, TrainerError>;
 }
 
 impl<A: Arch> CriticSource<A> for ScalarModel<A> {
-    fn parameters(&self) -> Result<Parameters, ModelError> {
-        self.parameters()
+    fn parameters(&self) -> Result<Parameters, TrainerError> {
+        Ok(self.parameters()?)
     }
 }
 
 impl<A: Arch> CriticSource<A> for TrainedPrm<A> {
-    fn parameters(&self) -> Result<Parameters, ModelError> {
-        let parameters = ProcessRewardModel::parameters(self);
-        Ok(parameters.expect("a trained PRM has a trunk and a head").clone())
+    fn parameters(&self) -> Result<Parameters, TrainerError> {
+        let parameters = ProcessRewardModel::parameters(self)?;
+        Ok(parameters.expect("a trained PRM has a trunk and a head").into_owned())
     }
 }
 

@@ -180,7 +180,8 @@ fn models<A: Arch>(
     let critic = {
         let start = policy.parameters()?;
         let sources = ValueSources::new(&layout, &start, seed.child("critic"));
-        value_init.init(sources.with_prm(prm.and_then(CheckedPrm::parameters)))?
+        let prm = prm.map(CheckedPrm::parameters).transpose()?.flatten();
+        value_init.init(sources.with_prm(prm.as_deref()))?
     };
     let critic = ScalarModel::new(device, &critic)?;
     let (mut policy, mut critic) = match &config.tuning {

@@ -60,7 +60,7 @@ impl SavedPrm {
         }
         let unreadable = |error: CheckpointError| failed(&error);
         let checkpoint = run::load(&self.path).map_err(unreadable)?;
-        let parameters = checkpoint.group("prm").map_err(unreadable)?.clone();
+        let parameters = checkpoint.group("prm").map_err(unreadable)?;
         let description = Description::deserialize(&checkpoint.state["prm"]);
         let Description { dims, objective } = description
             .map_err(|error| failed(&format!("its state does not say what PRM it is ({error})")))?;
@@ -72,7 +72,7 @@ fn from_files(path: &Path, device: &Device) -> Result<TrainedPrm<()>, LoadError>
     let files = Pretrained::open(path)?;
     let objective = files.prm_objective()?;
     let dims = files.description().dims;
-    Ok(TrainedPrm::of_shape(device, dims, files.parameters_as_found()?, objective)?)
+    Ok(TrainedPrm::of_shape(device, dims, &files.parameters_as_found()?, objective)?)
 }
 
 #[typetag::serde(name = "trained")]
@@ -135,9 +135,10 @@ mod tests {
             let table = json!({ "type": "trained", "path": folder.path() });
             let config: Box<dyn PrmConfig> = build(Kind::ProcessRewardModel, table).unwrap();
             let saved = config.build().unwrap();
-            let prm = training.into_prm().unwrap();
+            let prm = training.into_prm();
             assert_eq!(saved.scores(&[input]).unwrap(), prm.scores(&[input]).unwrap());
-            assert_eq!(saved.parameters(), prm.parameters(), "a critic may start from it");
+            let (saved, prm) = (saved.parameters().unwrap(), prm.parameters().unwrap());
+            assert_eq!(saved.unwrap(), prm.unwrap(), "a critic may start from it");
         }
     }
 
@@ -148,15 +149,16 @@ mod tests {
         let mut run = Run::start(&folder.path().join("first"), &json!({}), false).unwrap();
         run.stage(&mut training).unwrap();
         let saved = SavedPrm::new(run.folder().checkpoint("prm")).build().unwrap();
-        assert_eq!(saved.parameters(), training.into_prm().unwrap().parameters());
+        let trained = training.into_prm();
+        assert_eq!(saved.parameters().unwrap(), trained.parameters().unwrap());
     }
 
     #[test]
     fn a_folder_that_transformers_loads_may_be_the_prm() {
         let tokenizer = Tokenizer::train(["x = 1\n"], 257).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let prm = trained(Objective::CrossEntropy).into_prm().unwrap();
-        let parameters = prm.parameters().unwrap();
+        let prm = trained(Objective::CrossEntropy).into_prm();
+        let parameters = &*prm.parameters().unwrap().unwrap();
         let write = |meaning| {
             Saving::scalar(&Toy::DIMS, parameters, meaning).write(folder.path(), &tokenizer).unwrap();
             SavedPrm::new(folder.path()).build()
@@ -167,7 +169,7 @@ mod tests {
         let sequence = Sequence { prompt: vec![0, 4], response: vec![5, 6] };
         let input = PrmInput::new(&problem, &steps, &sequence, &[1]);
         assert_eq!(saved.scores(&[input]).unwrap(), prm.scores(&[input]).unwrap());
-        assert_eq!(saved.parameters(), Some(parameters));
+        assert_eq!(&*saved.parameters().unwrap().unwrap(), parameters);
         let error = write(Meaning::Critic).err().unwrap().to_string();
         assert!(error.contains("the model is a critic, and is loaded as a PRM"), "{error}");
     }

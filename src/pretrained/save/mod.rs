@@ -79,7 +79,7 @@ pub fn save(
 ///     .write(&folder, &tokenizer)?;
 /// let files = Pretrained::open(&folder)?;
 /// let model: ScalarModel<Small> = files.scalar_model(&Device::cpu())?;
-/// let prm = TrainedPrm::new(model, files.prm_objective()?)?;
+/// let prm = TrainedPrm::new(model, files.prm_objective()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
