@@ -5,6 +5,7 @@
     python models.py RUN prm MODEL               the model's trunk with a random head, saved as a token classification
     python models.py RUN bfloat16 MODEL          the model, saved in bfloat16
     python models.py RUN families FOLDER         the small models of tests/data/transformers, saved anew
+    python models.py RUN adapter MODEL           a random adapter of PEFT's beside the model, merged and saved anew
 
 RUN is the program built. MODEL is a folder or a GGUF file, which transformers reads itself; DTYPE is what it computes
 with: float32, or float64 to see how far off numbers of 32 bits are.
@@ -18,6 +19,7 @@ import sys
 import tempfile
 
 import numpy
+import peft
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
@@ -180,9 +182,33 @@ def families(run, path):
     return good
 
 
+def adapter(run, path):
+    model = load(AutoModelForCausalLM, path, dtype=torch.float32)
+    modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=modules, init_lora_weights=False, task_type="CAUSAL_LM")
+    torch.manual_seed(0)
+    tokens = torch.tensor([[1 + 97 * place % 40_000 for place in range(60)]])
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        base = model(tokens).logits
+        theirs = peft.get_peft_model(model, config)
+        # Each module has an A of its own; PEFT's own start is too large for a model to say anything sensible.
+        for name, weight in theirs.named_parameters():
+            if "lora_B" in name:
+                weight.mul_(0.1)
+        expected = theirs(tokens).logits
+        theirs.save_pretrained(folder + "/theirs")
+        subprocess.run([run, "adapter", path, folder + "/theirs", folder], check=True)
+        merged = AutoModelForCausalLM.from_pretrained(folder + "/merged", dtype=torch.float32)(tokens).logits
+        again = peft.PeftModel.from_pretrained(theirs.unload(), folder + "/adapter")(tokens).logits
+    moved = (expected - base).abs().max().item()
+    differences = [(logits - expected).abs().max().item() for logits in (merged, again)]
+    print(f"logits moved by up to {moved:.2f}; merged differ by {differences[0]:.1e}, saved anew by {differences[1]:.1e}")
+    return max(differences) < 1e-3 * moved
+
+
 def main():
     run, command, *rest = sys.argv[1:]
-    commands = {"judge": judge, "prm": prm, "bfloat16": bfloat16, "families": families}
+    commands = {"judge": judge, "prm": prm, "bfloat16": bfloat16, "families": families, "adapter": adapter}
     sys.exit(0 if commands[command](run, *rest) else 1)
 
 

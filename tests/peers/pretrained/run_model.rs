@@ -5,6 +5,8 @@
 //!     run_model prm MODEL FOLDER < TEXTS         saves the model's trunk with a random head as a PRM; for each text a
 //!                                                line of tokens and numbers
 //!     run_model save MODEL FOLDER [bfloat16]     saves what it loaded
+//!     run_model adapter MODEL ADAPTER FOLDER     saves the model with the adapter merged, and the adapter anew, in
+//!                                                FOLDER/merged and FOLDER/adapter
 //!
 //! `TEXTS` is a JSON string in each line. Special tokens that are spelled in a text are taken as such.
 
@@ -25,7 +27,7 @@ use pspo::pretrained::config::Description;
 use pspo::pretrained::presets::{
     DeepSeekCoder13B, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, SmolLm2135M,
 };
-use pspo::pretrained::{Head, LoadError, Meaning, Precision, Pretrained, Saving};
+use pspo::pretrained::{Adapter, Head, LoadError, Meaning, Precision, Pretrained, Saving};
 use serde_json::json;
 
 /// Tokens of a greedy continuation.
@@ -39,6 +41,7 @@ enum Job {
     Judge,
     Prm { folder: String },
     Save { folder: String, precision: Precision },
+    Adapter { adapter: String, folder: String },
 }
 
 /// Whether a model has a shape, and what runs it then.
@@ -59,11 +62,10 @@ fn main() -> Done {
         ["save", path, folder, "bfloat16"] => {
             (path, Job::Save { folder: folder.to_owned(), precision: Precision::Bfloat16 })
         }
-        _ => {
-            return Err(
-                "usage: run_model judge MODEL | prm MODEL FOLDER | save MODEL FOLDER [bfloat16]".into()
-            );
+        ["adapter", path, adapter, folder] => {
+            (path, Job::Adapter { adapter: adapter.to_owned(), folder: folder.to_owned() })
         }
+        _ => return Err("the first lines of this program say how it is used".into()),
     };
     let model = Pretrained::open(path)?;
     let shapes = [
@@ -88,6 +90,7 @@ fn run<A: Arch>(job: &Job, model: &Pretrained) -> Done {
         Job::Judge => judge::<A>(model),
         Job::Prm { folder } => prm::<A>(model, folder),
         Job::Save { folder, precision } => save::<A>(model, folder, *precision),
+        Job::Adapter { adapter, folder } => with_adapter::<A>(model, adapter, folder.as_ref()),
     }
 }
 
@@ -169,4 +172,13 @@ fn save<A: Arch>(model: &Pretrained, folder: &str, precision: Precision) -> Done
         Head::Scalar(meaning) => Saving::scalar(&A::DIMS, &parameters, meaning.unwrap_or(Meaning::Critic)),
     };
     Ok(saving.with_precision(precision).write(folder, &tokenizer)?)
+}
+
+fn with_adapter<A: Arch>(model: &Pretrained, adapter: &str, folder: &Path) -> Done {
+    let policy = model.policy::<A>(&Device::cpu())?;
+    let policy = Adapter::load(adapter, &A::DIMS)?.beside(&policy)?;
+    let merged = policy.parameters()?;
+    Saving::policy(&A::DIMS, &merged).write(folder.join("merged"), &model.tokenizer()?)?;
+    let Adapter { lora, .. } = Adapter::load(adapter, &A::DIMS)?;
+    Ok(Adapter { lora, parameters: policy.trained()? }.save(folder.join("adapter"), &A::DIMS, "base")?)
 }
