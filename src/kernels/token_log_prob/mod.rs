@@ -86,8 +86,8 @@ pub fn forward(
     })
 }
 
-/// `d_hidden` (written) and, where it is wanted, `d_weight` (added to) from the gradients of both results. `logits` are those that the
-/// forward pass kept, if it did; their gradient takes their place.
+/// `d_hidden` (written) and, where it is wanted, `d_weight` (added to) from the gradients of both results. `logits` are
+/// those that the forward pass kept, if it did; their gradient takes their place.
 ///
 /// # Errors
 /// If a buffer has another length or a target is not in the vocabulary.
