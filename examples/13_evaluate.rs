@@ -185,8 +185,7 @@ impl<A: Arch> Sampler<'_, A> {
     fn chunk(&self, problems: &[Arc<Problem>], seed: Seed, file: &Path) -> Result<()> {
         let Arguments { samples, sampling, .. } = self.arguments;
         let sampling = sampling.with_stops(self.exchange.stops());
-        let prompts = problems.iter().map(|problem| self.exchange.tokens(problem, &self.tokenizer));
-        let prompts = prompts.collect::<std::result::Result<Vec<_>, _>>()?;
+        let prompts = self.exchange.prompts(problems.iter().map(Arc::as_ref), &self.tokenizer)?;
         let rollouts = sample(&self.policy, &self.tokenizer, &prompts, *samples, &sampling, seed)?;
         let splitter = CheckedSplitter::new(Lines::python());
         let judged = judge(rollouts, problems, &self.exchange, &splitter, &self.verifier, Tests::Rewarded)?;

@@ -168,8 +168,7 @@ impl<'a, A: Arch> Setting<'a, A> {
     }
 
     fn prompts(&self, problems: &[Arc<Problem>]) -> std::result::Result<Vec<Vec<u32>>, TrainerError> {
-        let prompts = problems.iter().map(|problem| self.exchange.tokens(problem, &self.tokenizer));
-        Ok(prompts.collect::<std::result::Result<_, _>>()?)
+        Ok(self.exchange.prompts(problems.iter().map(Arc::as_ref), &self.tokenizer)?)
     }
 }
 

@@ -127,6 +127,18 @@ impl Exchange {
         Ok(if special { tokenizer.encode_special(&text)? } else { tokenizer.encode(&text)? })
     }
 
+    /// The prompts of problems as tokens, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Exchange::tokens`], of the first problem that has one.
+    pub fn prompts<'a>(
+        &self,
+        problems: impl IntoIterator<Item = &'a Problem>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<Vec<u32>>, PromptError> {
+        problems.into_iter().map(|problem| self.tokens(problem, tokenizer)).collect()
+    }
+
     /// The program in a response to a problem; `None` where there is none. A response to a problem that is not code is
     /// taken whole.
     pub fn program(&self, problem: &Problem, response: &str) -> Option<Program> {

@@ -41,6 +41,7 @@ fn a_conversation_by_the_models_template() {
     let tokenizer = Tokenizer::train(["x"], 257).unwrap();
     let tokens = exchange.tokens(&problem, &tokenizer).unwrap();
     assert_eq!(tokens.iter().filter(|&&token| token == tokenizer.end()).count(), 3);
+    assert_eq!(exchange.prompts([&problem, &problem], &tokenizer).unwrap(), [tokens.clone(), tokens]);
     let program = exchange.program(&problem, "x = 1\n```\nDone.").unwrap();
     assert_eq!((program.text(), program.own()), ("x = 1\n", "x = 1\n"));
     assert!(exchange.program(&problem, "\n```\nNo.").is_none());

@@ -155,8 +155,7 @@ pub fn evaluate<A: Arch>(
     let judged = |problem: &&Problem| !(problem.tests.is_empty() && problem.held_out_tests.is_empty());
     let (places, tested): (Vec<usize>, Vec<&Problem>) =
         problems.iter().map(|problem| &**problem).enumerate().filter(|(_, problem)| judged(problem)).unzip();
-    let prompts = tested.iter().map(|problem| exchange.tokens(problem, tokenizer));
-    let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
+    let prompts = exchange.prompts(tested.iter().copied(), tokenizer)?;
     let sampling = sampling.with_stops(exchange.stops());
     let rollouts = sample(policy, tokenizer, &prompts, samples, &sampling, seed)?;
     let programs: Vec<_> =

@@ -130,8 +130,7 @@ impl<A: Arch> Trainer<A> {
             return Err(TrainerError::Vocabulary { tokenizer, policy });
         }
         let (policy, critic) = models(&policy, prm.as_deref(), &value_init, &device, &config, &seed)?;
-        let prompts = problems.iter().map(|problem| exchange.tokens(problem, &tokenizer));
-        let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
+        let prompts = exchange.prompts(problems.iter().map(Arc::as_ref), &tokenizer)?;
         Ok(Self {
             reference: policy.fork(),
             learner: Learner::new(config.update, policy, critic)?,
