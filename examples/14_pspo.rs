@@ -25,6 +25,7 @@ use pspo::data::{Problem, ProblemSet, Seed, Sequence};
 use pspo::eval::statistics::{auroc, first_error, label_accuracy};
 use pspo::formats::{JsonLinesWriter, LabelRecord, Stepwise};
 use pspo::label::LabelCounts;
+use pspo::model::chat::ChatTemplate;
 use pspo::model::{Arch, Policy, ScalarModel, Tokenizer, Tuning};
 use pspo::plugin::{
     self, CheckedLabeler, CheckedPrm, CheckedSplitter, CheckedValueInit, Kind, LabelerConfig, ValueInitConfig,
@@ -119,6 +120,8 @@ struct Setting<'a, A: Arch> {
     start: Policy<A>,
     tokenizer: Tokenizer,
     exchange: Exchange,
+    /// The model's own, which policies are saved with.
+    template: Option<ChatTemplate>,
     problems: ProblemSet,
     held_out: ProblemSet,
     splitter: CheckedSplitter,
@@ -145,6 +148,7 @@ impl<'a, A: Arch> Setting<'a, A> {
             start: policy,
             tokenizer,
             exchange,
+            template: config.train.policy.chat_template()?,
             problems,
             held_out,
             splitter,
@@ -388,9 +392,13 @@ fn save<A: Arch>(setting: &Setting<'_, A>, run: &Run, policies: [(&str, &Policy<
             adapter.save(folder, &A::DIMS, &base.unwrap_or_default())?;
         }
         if stages.save.policies {
-            Saving::policy(&A::DIMS, &policy.parameters()?)
-                .with_precision(precision(&stages.save))
-                .write(run.folder().path().join("models").join(name), &setting.tokenizer)?;
+            let parameters = policy.parameters()?;
+            let saving = Saving::policy(&A::DIMS, &parameters).with_precision(precision(&stages.save));
+            let saving = match &setting.template {
+                Some(template) => saving.with_chat_template(template),
+                None => saving,
+            };
+            saving.write(run.folder().path().join("models").join(name), &setting.tokenizer)?;
         }
     }
     Ok(())

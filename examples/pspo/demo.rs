@@ -7,8 +7,9 @@ use std::time::Instant;
 use pspo::data::numbers::LearningRate;
 use pspo::data::{ProblemSet, Seed};
 use pspo::kernels::Device;
+use pspo::model::chat::{ChatTemplate, SpecialTokens};
 use pspo::model::{Arch, Policy, Tokenizer};
-use pspo::pretrained;
+use pspo::pretrained::{Pretrained, Saving};
 use pspo::problems::{Pseudocode, Sizes, StepRange};
 use pspo::sft::{Sft, SftConfig};
 
@@ -20,6 +21,9 @@ pspo::arch! {
         positions: 512,
     }
 }
+
+/// The model's chat template, which saved policies have as well.
+const TEMPLATE: &str = "{{ messages[0].content }}";
 
 pub fn run() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -89,7 +93,14 @@ policies = true
     let begun = Instant::now();
     method::<Tiny>(&config, &path("run"))?;
     println!("gone on with, the run finds all done after {:.1} s", begun.elapsed().as_secs_f64());
-    if before == std::fs::read(path("run/events.jsonl"))? { Ok(()) } else { Err("its events changed".into()) }
+    if before != std::fs::read(path("run/events.jsonl"))? {
+        return Err("its events changed".into());
+    }
+    let saved = Pretrained::open(path("run/models/pspo"))?.chat_template()?;
+    if saved.map(|saved| saved.source().to_owned()).as_deref() != Some(TEMPLATE) {
+        return Err("the saved policy lacks the model's chat template".into());
+    }
+    Ok(())
 }
 
 /// A model that has seen the programs a few times.
@@ -112,5 +123,8 @@ fn write_model(problems: &ProblemSet, folder: &std::path::Path) -> Result<()> {
     while !sft.is_done() {
         sft.step()?;
     }
-    Ok(pretrained::save(folder, &Tiny::DIMS, &sft.into_policy().parameters()?, &tokenizer)?)
+    let (parameters, template) =
+        (sft.into_policy().parameters()?, ChatTemplate::new(TEMPLATE, SpecialTokens::default())?);
+    let saving = Saving::policy(&Tiny::DIMS, &parameters).with_chat_template(&template);
+    Ok(saving.write(folder, &tokenizer)?)
 }

@@ -122,8 +122,11 @@ pub struct PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// The chat template of the model that is `pretrained`.
-    fn chat_template(&self) -> Result<Option<ChatTemplate>, ConfigError> {
+    /// The chat template of the model that is `pretrained`; `None` where there is no such model or it has none.
+    ///
+    /// # Errors
+    /// If the model cannot be opened, or its template cannot be used.
+    pub fn chat_template(&self) -> Result<Option<ChatTemplate>, ConfigError> {
         let Some(path) = &self.pretrained else { return Ok(None) };
         let read = Pretrained::open(path).and_then(|model| model.chat_template());
         read.map_err(|error| Box::new(error).into())
