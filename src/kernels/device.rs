@@ -276,6 +276,16 @@ impl Device {
         self.copy(sum.view(), to.slice_mut(range))
     }
 
+    /// Bytes of the host that buffers of this device use.
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> &super::pool::Used {
+        match &self.0 {
+            Inner::Cpu { pool, .. } => pool.used(),
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(_) => panic!("the buffers of a CUDA device are not on the host"),
+        }
+    }
+
     pub(crate) fn backend(&self) -> Backend<'_> {
         match &self.0 {
             Inner::Cpu { threads, .. } => Backend::Cpu(*threads),

@@ -2,6 +2,8 @@
 //! the one before instead of asking the system for fresh, zeroed pages.
 
 use std::ops::{Deref, DerefMut};
+#[cfg(test)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::device::Element;
@@ -14,6 +16,45 @@ const KEPT: usize = 1 << 28;
 pub struct Pool {
     f32: Mutex<Free<f32>>,
     u32: Mutex<Free<u32>>,
+    #[cfg(test)]
+    used: Used,
+}
+
+/// Bytes in use, now and at most, for tests of what a pass holds.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[cfg(test)]
+impl Used {
+    fn take(&self, bytes: usize) {
+        let now = self.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.most.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn give(&self, bytes: usize) {
+        self.now.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes in use now.
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes in use since this was last asked.
+    pub(crate) fn most(&self) -> usize {
+        self.most.swap(self.now(), Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> &Used {
+        &self.used
+    }
 }
 
 /// Free buffers, and their capacity in all.
@@ -67,6 +108,8 @@ impl<T: Element> Host<T> {
         };
         drop(free);
         values.resize(len, T::default());
+        #[cfg(test)]
+        pool.used.take(len * size_of::<T>());
         Self { values, pool: pool.clone() }
     }
 }
@@ -74,6 +117,8 @@ impl<T: Element> Host<T> {
 impl<T: Element> Drop for Host<T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
+        #[cfg(test)]
+        self.pool.used.give(values.len() * size_of::<T>());
         let mut free = T::free(&self.pool).lock().unwrap_or_else(PoisonError::into_inner);
         if values.capacity() > 0 && free.kept + values.capacity() <= KEPT {
             free.kept += values.capacity();

@@ -1,6 +1,7 @@
 //! The model: a decoder trunk with explicit forward and backward passes, as one differentiable op on
 //! dfdx's tape, and what stands on it: the policy, and scalar models for critic and PRM.
 
+mod accumulate;
 pub mod arch;
 pub mod batch;
 mod cache;
@@ -17,6 +18,7 @@ pub(crate) mod trunk;
 pub mod tuning;
 mod weights;
 
+pub(crate) use accumulate::{MICRO_BATCH_TOKENS, accumulate};
 pub use arch::{Arch, Dims};
 pub use batch::{Batch, micro_batches};
 pub use decode::{Decoder, Prefix};

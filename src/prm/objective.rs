@@ -1,18 +1,19 @@
 //! How far the model's number for a line is from the line's label.
 
 use crate::data::{Label, Objective};
-use crate::model::tensor::{Loss, MeanTo, OnTape, Vector, vector};
+use crate::model::tensor::{Loss, OnTape, SumTo, Vector, vector};
 
-/// The mean over the lines. There are as many numbers as labels.
-pub(super) fn loss(objective: Objective, numbers: Vector<OnTape>, labels: &[Label]) -> Loss {
+/// The sum over these lines, divided by the `lines` of the whole batch. There are as many numbers as labels.
+pub(super) fn loss(objective: Objective, numbers: Vector<OnTape>, labels: &[Label], lines: usize) -> Loss {
     let values = labels.iter().map(|label| label.value());
-    match objective {
-        Objective::Mse => (numbers - vector(values.collect())).square().mean(),
+    let each = match objective {
+        Objective::Mse => (numbers - vector(values.collect())).square(),
         Objective::CrossEntropy => {
             let good = vector(values.map(|value| (value + 1.0) / 2.0).collect());
-            numbers.bce_with_logits(good).mean()
+            numbers.bce_with_logits(good)
         }
-    }
+    };
+    each.sum() * (1.0 / lines as f32)
 }
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod tests {
     /// The loss and its gradient by the numbers.
     fn loss_and_gradient(objective: Objective) -> (f32, Vec<f32>) {
         let numbers = vector(NUMBERS.to_vec());
-        let loss = loss(objective, numbers.leaky_trace(), &LABELS);
+        let loss = loss(objective, numbers.leaky_trace(), &LABELS, LABELS.len());
         (loss.array(), loss.backward().get(&numbers).as_vec())
     }
 

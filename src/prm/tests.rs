@@ -124,6 +124,22 @@ fn the_same_seed_gives_the_same_updates() {
 }
 
 #[test]
+fn an_update_does_not_depend_on_the_passes() {
+    for objective in [Objective::Mse, Objective::CrossEntropy] {
+        let run = |tokens| {
+            let micro_batch_tokens = NonZeroUsize::new(tokens).unwrap();
+            let config = PrmTrainingConfig { micro_batch_tokens, warmup: 0, ..config(objective) };
+            let mut training = PrmTraining::new(config, model(1), examples(2, 50), Seed::root(3)).unwrap();
+            let loss = training.step().unwrap().loss;
+            (loss, training.model().parameters().unwrap().into_values())
+        };
+        let (whole, cut) = (run(10_000), run(20));
+        let largest = whole.1.iter().zip(&cut.1).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!((whole.0 - cut.0).abs() < 1e-6 && largest < 2e-5, "{} and {}, {largest}", whole.0, cut.0);
+    }
+}
+
+#[test]
 fn the_contract_of_a_process_reward_model_holds() {
     fn shared<T: Send + Sync>() {}
     shared::<TrainedPrm<Toy>>();

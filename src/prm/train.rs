@@ -9,7 +9,10 @@ use super::objective;
 use super::trained::TrainedPrm;
 use crate::data::numbers::LearningRate;
 use crate::data::{Label, Labels, Objective, Parameters, Seed, Sequence};
-use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, ScalarModel, backward, schedule};
+use crate::model::{
+    AdamW, AdamWConfig, Arch, Batch, MICRO_BATCH_TOKENS, ModelError, ScalarModel, accumulate, backward,
+    schedule,
+};
 
 /// How to train a PRM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub struct PrmTrainingConfig {
     pub steps: usize,
     /// Responses per update.
     pub batch: NonZeroUsize,
+    /// Tokens, prompts included, of one forward and backward pass. Bounds memory; results change by the
+    /// rounding of sums alone, as the gradients of passes are added up.
+    pub micro_batch_tokens: NonZeroUsize,
     /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
     pub learning_rate: LearningRate,
     /// Updates over which the step size rises.
@@ -34,6 +40,7 @@ impl Default for PrmTrainingConfig {
         Self {
             steps: 500,
             batch: const { NonZeroUsize::new(64).unwrap() },
+            micro_batch_tokens: MICRO_BATCH_TOKENS,
             learning_rate: const { LearningRate::new(1e-3) },
             warmup: 20,
             objective: Objective::Mse,
@@ -185,16 +192,22 @@ impl<A: Arch> PrmTraining<A> {
     /// # Errors
     /// If the loss or the gradient is not finite; the model is as before then.
     pub fn step(&mut self) -> Result<PrmUpdate, PrmTrainingError> {
-        let PrmTrainingConfig { steps, batch, learning_rate, warmup, objective, .. } = self.config;
+        let PrmTrainingConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, objective, .. } =
+            self.config;
         let drawn = schedule::draw(self.seed, self.examples.len(), batch, self.step);
-        let rows = drawn.iter().map(|&row| &self.examples[row]);
-        let labels: Vec<Label> = rows.clone().flat_map(|row| row.labels.steps.iter().copied()).collect();
-        let batch = Batch::at(&A::DIMS, rows.map(|row| (&row.sequence, row.step_tokens.as_slice())))?;
-        let loss = backward(objective::loss(objective, self.model.values(&batch)?, &labels))?;
+        let rows: Vec<&PrmExample> = drawn.iter().map(|&row| &self.examples[row]).collect();
+        let lengths: Vec<usize> = rows.iter().map(|row| row.sequence.len()).collect();
+        let lines = rows.iter().map(|row| row.labels.steps.len()).sum();
+        let loss = accumulate(&mut self.model, &lengths, micro_batch_tokens, |model, part| {
+            let rows = rows[part].iter();
+            let labels: Vec<Label> = rows.clone().flat_map(|row| row.labels.steps.iter().copied()).collect();
+            let batch = Batch::at(&A::DIMS, rows.map(|row| (&row.sequence, row.step_tokens.as_slice())))?;
+            backward(objective::loss(objective, model.values(&batch)?, &labels, lines))
+        })?;
         let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
         let gradient_norm = self.optimizer.step(&mut self.model, learning_rate)?;
         self.step += 1;
-        Ok(PrmUpdate { loss, gradient_norm, lines: labels.len() })
+        Ok(PrmUpdate { loss, gradient_norm, lines })
     }
 
     /// The model as it is.

@@ -78,6 +78,21 @@ fn the_reward_does_not_depend_on_the_passes() {
 }
 
 #[test]
+fn an_update_does_not_depend_on_the_passes() {
+    let run = |tokens| {
+        let micro_batch_tokens = NonZeroUsize::new(tokens).unwrap();
+        let config = BradleyTerryConfig { micro_batch_tokens, warmup: 0, ..config() };
+        let mut training = BradleyTerry::new(config, model(), preferences(2, 40), Seed::root(3)).unwrap();
+        let RewardModelUpdate { loss, accuracy, .. } = training.step().unwrap();
+        (loss, accuracy, training.model().parameters().unwrap().into_values())
+    };
+    let (whole, cut) = (run(10_000), run(40));
+    let largest = whole.2.iter().zip(&cut.2).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!((whole.0 - cut.0).abs() < 1e-6 && whole.1 == cut.1, "{whole:?} and {cut:?}");
+    assert!(largest < 2e-5, "parameters differ by {largest}");
+}
+
+#[test]
 fn what_has_no_reward_is_named() {
     let refuse = |change: fn(&mut Preference)| {
         let mut pairs = preferences(2, 2);

@@ -8,8 +8,11 @@ use thiserror::Error;
 use super::trained::{RewardModel, last_token};
 use crate::data::numbers::LearningRate;
 use crate::data::{Seed, Sequence};
-use crate::model::tensor::{Loss, MeanTo, OnTape, Vector, vector};
-use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, ScalarModel, backward, schedule};
+use crate::model::tensor::{Loss, OnTape, SumTo, Vector, vector};
+use crate::model::{
+    AdamW, AdamWConfig, Arch, Batch, MICRO_BATCH_TOKENS, ModelError, ScalarModel, accumulate, backward,
+    schedule,
+};
 
 /// How to train a reward model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub struct BradleyTerryConfig {
     pub steps: usize,
     /// Pairs per update.
     pub batch: NonZeroUsize,
+    /// Tokens, prompts included, of one forward and backward pass; a pair is not divided. Bounds memory; results change by the
+    /// rounding of sums alone, as the gradients of passes are added up.
+    pub micro_batch_tokens: NonZeroUsize,
     /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
     pub learning_rate: LearningRate,
     /// Updates over which the step size rises.
@@ -32,6 +38,7 @@ impl Default for BradleyTerryConfig {
         Self {
             steps: 500,
             batch: const { NonZeroUsize::new(32).unwrap() },
+            micro_batch_tokens: MICRO_BATCH_TOKENS,
             learning_rate: const { LearningRate::new(1e-3) },
             warmup: 20,
             optimizer: AdamWConfig::default(),
@@ -141,17 +148,23 @@ impl<A: Arch> BradleyTerry<A> {
     /// # Errors
     /// If the loss or the gradient is not finite; the model is as before then.
     pub fn step(&mut self) -> Result<RewardModelUpdate, RewardModelError> {
-        let BradleyTerryConfig { steps, batch, learning_rate, warmup, .. } = self.config;
+        let BradleyTerryConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, .. } = self.config;
         let drawn = schedule::draw(self.seed, self.pairs.len(), batch, self.step);
-        let rewards = |side: usize| {
-            let rows = drawn.iter().map(|&pair| &self.pairs[pair][side]);
-            let last: Vec<_> = rows.clone().map(|row| [row.response.len() - 1]).collect();
-            let batch = Batch::at(&A::DIMS, rows.zip(&last).map(|(row, last)| (row, last.as_slice())))?;
-            self.model.values(&batch)
-        };
-        let margins = rewards(0)? - rewards(1)?;
-        let right = margins.as_vec().iter().filter(|&&margin| margin > 0.0).count();
-        let loss = backward(loss(margins))?;
+        let pairs: Vec<&[Sequence; 2]> = drawn.iter().map(|&pair| &self.pairs[pair]).collect();
+        let lengths: Vec<usize> =
+            pairs.iter().map(|[chosen, rejected]| chosen.len() + rejected.len()).collect();
+        let mut right = 0;
+        let loss = accumulate(&mut self.model, &lengths, micro_batch_tokens, |model, part| {
+            let rewards = |side: usize| {
+                let rows = pairs[part.clone()].iter().map(|pair| &pair[side]);
+                let last: Vec<_> = rows.clone().map(|row| [row.response.len() - 1]).collect();
+                let batch = Batch::at(&A::DIMS, rows.zip(&last).map(|(row, last)| (row, last.as_slice())))?;
+                model.values(&batch)
+            };
+            let margins = rewards(0)? - rewards(1)?;
+            right += margins.as_vec().iter().filter(|&&margin| margin > 0.0).count();
+            backward(loss(margins, pairs.len()))
+        })?;
         let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
         let gradient_norm = self.optimizer.step(&mut self.model, learning_rate)?;
         self.step += 1;
@@ -169,10 +182,10 @@ impl<A: Arch> BradleyTerry<A> {
     }
 }
 
-/// The mean of −ln σ over the margins r_chosen − r_rejected.
-fn loss(margins: Vector<OnTape>) -> Loss {
+/// The sum of −ln σ over the margins r_chosen − r_rejected, divided by the `pairs` of the whole batch.
+fn loss(margins: Vector<OnTape>, pairs: usize) -> Loss {
     let preferred = vector(vec![1.0; margins.as_vec().len()]);
-    margins.bce_with_logits(preferred).mean() // with target 1 it is −ln σ
+    margins.bce_with_logits(preferred).sum() * (1.0 / pairs as f32) // with target 1 it is −ln σ
 }
 
 #[cfg(test)]
@@ -184,7 +197,7 @@ mod tests {
     #[test]
     fn the_loss_by_hand() {
         let margins = vector(vec![0.5, -2.0]);
-        let loss = loss(margins.leaky_trace());
+        let loss = loss(margins.leaky_trace(), 2);
         // −ln σ(0.5) = 0.474077, −ln σ(−2) = 2.126928; derivatives (σ − 1)/2.
         assert!((loss.array() - 2.601005 / 2.0).abs() < 1e-6);
         let gradient = loss.backward().get(&margins).as_vec();

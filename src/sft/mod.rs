@@ -8,7 +8,9 @@ use thiserror::Error;
 use crate::data::numbers::{LearningRate, Temperature};
 use crate::data::{Parameters, Seed, Sequence};
 use crate::model::tensor::{SumTo, vector};
-use crate::model::{AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, backward, schedule};
+use crate::model::{
+    AdamW, AdamWConfig, Arch, Batch, MICRO_BATCH_TOKENS, ModelError, Policy, accumulate, backward, schedule,
+};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct SftConfig {
     pub steps: usize,
     /// Examples per update.
     pub batch: NonZeroUsize,
+    /// Tokens, prompts included, of one forward and backward pass. Bounds memory; results change by the
+    /// rounding of sums alone, as the gradients of passes are added up.
+    pub micro_batch_tokens: NonZeroUsize,
     /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
     pub learning_rate: LearningRate,
     /// Updates over which the step size rises.
@@ -30,7 +35,14 @@ impl Default for SftConfig {
     fn default() -> Self {
         const RATE: LearningRate = LearningRate::new(3e-3);
         let batch = NonZeroUsize::new(64).expect("64 is not 0");
-        Self { steps: 1000, batch, learning_rate: RATE, warmup: 50, optimizer: AdamWConfig::default() }
+        Self {
+            steps: 1000,
+            batch,
+            micro_batch_tokens: MICRO_BATCH_TOKENS,
+            learning_rate: RATE,
+            warmup: 50,
+            optimizer: AdamWConfig::default(),
+        }
     }
 }
 
@@ -99,16 +111,28 @@ impl<A: Arch> Sft<A> {
     /// One update.
     ///
     /// # Errors
-    /// If the loss or the gradient is not finite; the policy is as before then.
+    /// If an example of the batch has no prompt or is longer than the model's positions, no example has a response, or
+    /// the loss or the gradient is not finite; the policy is as before then.
     pub fn step(&mut self) -> Result<SftStep, SftError> {
         const ONE: Temperature = Temperature::new(1.0);
-        let SftConfig { steps, batch, learning_rate, warmup, .. } = self.config;
+        let SftConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, .. } = self.config;
         let rows = schedule::draw(self.seed, self.examples.len(), batch, self.step);
-        let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))
-            .map_err(|error| error.renumbered(|row| rows[row]))?;
-        let tokens = batch.scored().values().len();
-        let log_probs = self.policy.log_probs(&batch, ONE)?.log_probs;
-        let loss = backward((log_probs * vector(vec![-1.0 / tokens as f32; tokens])).sum())?;
+        let sequences: Vec<&Sequence> = rows.iter().map(|&row| &self.examples[row]).collect();
+        let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.len()).collect();
+        let tokens: usize = sequences.iter().map(|sequence| sequence.response.len()).sum();
+        if tokens == 0 {
+            return Err(ModelError::NothingScored.into());
+        }
+        let loss = accumulate(&mut self.policy, &lengths, micro_batch_tokens, |policy, part| {
+            let batch = Batch::responses(&A::DIMS, sequences[part.clone()].iter().copied())
+                .map_err(|error| error.renumbered(|row| rows[part.start + row]))?;
+            let scored = batch.scored().values().len();
+            if scored == 0 {
+                return Ok(0.0);
+            }
+            let log_probs = policy.log_probs(&batch, ONE)?.log_probs;
+            backward((log_probs * vector(vec![-1.0 / tokens as f32; scored])).sum())
+        })?;
         let learning_rate = schedule::learning_rate(learning_rate, warmup, steps, self.step);
         let gradient_norm = self.optimizer.step(&mut self.policy, learning_rate)?;
         self.step += 1;
@@ -156,3 +180,6 @@ impl<A: Arch> Sft<A> {
         self.policy
     }
 }
+
+#[cfg(test)]
+mod tests;

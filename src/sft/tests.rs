@@ -1,0 +1,77 @@
+//! An update is that of the whole batch however it is cut, and holds the activations of one pass.
+
+use super::*;
+use crate::kernels::Device;
+
+crate::arch! {
+    struct Toy {
+        name: "toy", vocabulary: 13, width: 16, layers: 2, heads: 2, kv_heads: 1, head_size: 8, hidden: 24,
+        positions: 64,
+    }
+}
+
+fn examples(len: usize) -> Vec<Sequence> {
+    let row = |row: u32| Sequence {
+        prompt: vec![1 + row % 5, 2],
+        response: (0..len as u32 - row % 3).map(|t| (row * 3 + t * 5) % 13).collect(),
+    };
+    (0..24).map(row).collect()
+}
+
+fn sft(tokens: usize, device: &Device, examples: Vec<Sequence>) -> Sft<Toy> {
+    let config = SftConfig {
+        batch: NonZeroUsize::new(24).unwrap(),
+        micro_batch_tokens: NonZeroUsize::new(tokens).unwrap(),
+        ..SftConfig::default()
+    };
+    Sft::new(config, Policy::random(device, Seed::root(1)).unwrap(), examples, Seed::root(2)).unwrap()
+}
+
+#[test]
+fn an_update_does_not_depend_on_the_passes() {
+    let run = |tokens| {
+        let mut sft = sft(tokens, &Device::cpu(), examples(9));
+        let steps: Vec<SftStep> = (0..3).map(|_| sft.step().unwrap()).collect();
+        (steps, sft.policy().parameters().unwrap().into_values())
+    };
+    let (steps, whole) = run(10_000);
+    for tokens in [1, 30, 100] {
+        let (in_parts, cut) = run(tokens);
+        for (a, b) in steps.iter().zip(&in_parts) {
+            assert!((a.loss - b.loss).abs() < 1e-5, "{} and {}", a.loss, b.loss);
+            assert_eq!(a.tokens, b.tokens);
+        }
+        let largest = whole.iter().zip(&cut).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest < 2e-5, "parameters differ by {largest} with passes of {tokens}");
+    }
+}
+
+#[test]
+fn an_update_holds_the_activations_of_one_pass() {
+    let pass = 128;
+    let most = |tokens| {
+        let device = Device::cpu();
+        let mut sft = sft(tokens, &device, examples(60));
+        sft.step().unwrap(); // which makes the gradient
+        let before = device.used().now();
+        device.used().most();
+        sft.step().unwrap();
+        device.used().most() - before
+    };
+    // What a backward pass needs beside what was kept is less than that again.
+    let bound = 2 * 4 * pass * Toy::DIMS.kept_per_token();
+    let (bounded, whole) = (most(pass), most(usize::MAX));
+    assert!(bounded < bound, "{bounded} bytes, more than {bound}");
+    assert!(whole > 4 * bound, "all rows at once hold {whole} bytes: that would not show");
+}
+
+#[test]
+fn an_example_that_does_not_fit_leaves_no_gradient_behind() {
+    let mut examples = examples(9);
+    let long = Sequence { prompt: vec![1], response: vec![2; 64] };
+    examples[17] = long;
+    let mut sft = sft(30, &Device::cpu(), examples);
+    let error = sft.step().unwrap_err();
+    assert!(matches!(error, SftError::Model(ModelError::TooLong { row: 17, len: 65, .. })), "{error}");
+    assert!(sft.policy().gradient().unwrap().iter().all(|&gradient| gradient == 0.0));
+}
