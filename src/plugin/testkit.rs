@@ -16,7 +16,7 @@
 use super::labeler::{Answer, Answers, CheckedLabeler, Labeler, Next};
 use super::prm::{CheckedPrm, PrmInput, ProcessRewardModel};
 use super::splitter::StepSplitter;
-use super::value_init::{CheckedValueInit, ValueInit, ValueSources};
+use super::value_init::{CheckedValueInit, HEAD_WEIGHT, TRUNK, ValueInit, ValueSources};
 use super::verifier::{CheckedVerifier, Submission, Verifier};
 use crate::data::{Labels, Problem, Step, StepKind, Steps};
 
@@ -152,4 +152,16 @@ pub fn value_init(init: impl ValueInit + 'static, sources: ValueSources<'_>) {
     let first = init.init(sources).unwrap_or_else(|error| panic!("{error}"));
     let again = init.init(sources).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first, again, "the same sources gave other parameters");
+    let Ok(weight) = first.tensor(HEAD_WEIGHT) else { return };
+    if let Some(head) = init.head_on_policy(weight.len()).unwrap_or_else(|error| panic!("{error}")) {
+        for (name, _, place) in first.layout().iter() {
+            let source = if name.starts_with(TRUNK) { sources.policy } else { &head };
+            let needed = source.tensor(name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(
+                &first.values()[place],
+                needed,
+                "`{name}` is not that of the head on the policy's trunk"
+            );
+        }
+    }
 }

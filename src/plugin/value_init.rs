@@ -56,6 +56,14 @@ pub trait ValueInit: Send + Sync {
     /// # Errors
     /// If a source that is needed is missing or has another shape.
     fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError>;
+
+    /// The head alone, [`HEAD_WEIGHT`] `[width, 1]` and [`HEAD_BIAS`] `[1]`, where [`ValueInit::init`] gives the policy's
+    /// trunk as it is under it: the trainer shares that trunk then, in place of copies on the host. `None`, the
+    /// default, where it may be another.
+    fn head_on_policy(&self, width: usize) -> Option<Parameters> {
+        let _ = width;
+        None
+    }
 }
 
 /// A value initialization's config, as it stands in a config file under its `type`.
@@ -110,10 +118,37 @@ impl CheckedValueInit {
         }
         Ok(parameters)
     }
+
+    /// As [`ValueInit::head_on_policy`].
+    ///
+    /// # Errors
+    /// [`ValueInitError::Contract`] for another layout or a number that is not finite.
+    pub fn head_on_policy(&self, width: usize) -> Result<Option<Parameters>, ValueInitError> {
+        let Some(head) = self.0.head_on_policy(width) else { return Ok(None) };
+        if *head.layout() != head_layout(width) {
+            return Err(ValueInitError::Contract("its tensors are not those of the head".into()));
+        }
+        if let Some(value) = head.values().iter().find(|value| !value.is_finite()) {
+            return Err(ValueInitError::Contract(format!("a parameter is {value}")));
+        }
+        Ok(Some(head))
+    }
+}
+
+/// The tensors of a scalar head.
+pub(crate) fn head_layout(width: usize) -> Layout {
+    let mut layout = Layout::default();
+    layout.push(HEAD_WEIGHT, &[width, 1]);
+    layout.push(HEAD_BIAS, &[1]);
+    layout
 }
 
 impl ValueInit for Box<dyn ValueInit> {
     fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
         self.as_ref().init(sources)
+    }
+
+    fn head_on_policy(&self, width: usize) -> Option<Parameters> {
+        self.as_ref().head_on_policy(width)
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Parameters;
 use crate::data::numbers::HeadBias;
-use crate::plugin::value_init::{HEAD_BIAS, TRUNK};
+use crate::plugin::value_init::{HEAD_BIAS, TRUNK, head_layout};
 use crate::plugin::{ValueInit, ValueInitConfig, ValueInitError, ValueSources};
 
 crate::card! {
@@ -34,6 +34,12 @@ impl ValueInit for FromPolicy {
         critic.copy_prefix_from(sources.policy, TRUNK)?;
         critic.tensor_mut(HEAD_BIAS)?.fill(self.bias.get());
         Ok(critic)
+    }
+
+    fn head_on_policy(&self, width: usize) -> Option<Parameters> {
+        let mut head = Parameters::zeros(head_layout(width));
+        head.tensor_mut(HEAD_BIAS).expect("a head has a bias").fill(self.bias.get());
+        Some(head)
     }
 }
 
