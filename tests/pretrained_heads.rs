@@ -160,4 +160,19 @@ fn numbers_may_be_rounded_to_bfloat16() {
         assert_eq!(*got, bf16::from_f32(*value).to_f32());
         assert!((got - value).abs() <= value.abs() / 256.0, "{value} became {got}");
     }
+    // Held so as well, nothing but the head and vectors is other than in the file, and these are as they are there.
+    let files = Pretrained::open(folder.path()).unwrap();
+    let model = files.scalar_model_in::<Qwen2>(&Device::cpu(), Precision::Bfloat16).unwrap();
+    assert_eq!(model.precision(), Precision::Bfloat16);
+    assert_eq!(model.parameters().unwrap(), loaded);
+    let again = tempfile::tempdir().unwrap();
+    Saving::scalar(&Qwen2::DIMS, &model.parameters().unwrap(), Meaning::Critic)
+        .with_precision(Precision::Bfloat16)
+        .write(again.path(), &tokenizer())
+        .unwrap();
+    let bytes = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert_eq!(bytes(again.path()), bytes(folder.path()));
+    // A policy is none.
+    let error = files.policy_in::<Qwen2>(&Device::cpu(), Precision::Bfloat16).unwrap_err();
+    assert!(matches!(error, LoadError::Head { .. }), "{error}");
 }

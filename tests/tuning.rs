@@ -1,5 +1,8 @@
 //! What is trained of a model and what stays: adapters, upper layers, activations computed again.
 
+#[path = "tuning/precision.rs"]
+mod precision;
+
 use std::num::NonZeroUsize;
 
 use pspo::data::numbers::{LoraAlpha, Temperature};

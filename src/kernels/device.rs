@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use half::bf16;
 use thiserror::Error;
 
 use super::pool::{Host, Pool, Pooled};
@@ -295,10 +296,10 @@ impl Device {
     }
 }
 
-/// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
+/// What a buffer may hold: `f32` for numbers, `bf16` for weights, `u32` for tokens, offsets and positions.
 #[cfg(not(feature = "cuda"))]
 pub trait Element: Pooled + Copy + Default + Send + Sync + std::fmt::Debug + 'static {}
-/// What a buffer may hold: `f32` for numbers, `u32` for tokens, offsets and positions.
+/// What a buffer may hold: `f32` for numbers, `bf16` for weights, `u32` for tokens, offsets and positions.
 #[cfg(feature = "cuda")]
 pub trait Element:
     Pooled
@@ -315,6 +316,7 @@ pub trait Element:
 
 impl Element for f32 {}
 impl Element for u32 {}
+impl Element for bf16 {}
 
 /// Numbers on a device.
 #[derive(Debug)]

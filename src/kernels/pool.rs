@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use half::bf16;
+
 use super::device::Element;
 
 /// Numbers kept for reuse at most, per device: 1 GiB of f32.
@@ -16,6 +18,7 @@ const KEPT: usize = 1 << 28;
 pub struct Pool {
     f32: Mutex<Free<f32>>,
     u32: Mutex<Free<u32>>,
+    bf16: Mutex<Free<bf16>>,
     #[cfg(test)]
     used: Used,
 }
@@ -79,6 +82,12 @@ impl Pooled for f32 {
 impl Pooled for u32 {
     fn free(pool: &Pool) -> &Mutex<Free<Self>> {
         &pool.u32
+    }
+}
+
+impl Pooled for bf16 {
+    fn free(pool: &Pool) -> &Mutex<Free<Self>> {
+        &pool.bf16
     }
 }
 

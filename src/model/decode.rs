@@ -9,9 +9,9 @@ use super::arch::Dims;
 use super::batch::Batch;
 pub use super::cache::{Prefix, Row};
 use super::error::ModelError;
-use super::trunk::{Keep, Matrix, Place, Trunk, Values};
+use super::packed::{PackedWeights, Product};
+use super::trunk::{Keep, Place, Trunk, Values};
 use crate::data::Ragged;
-use crate::kernels::product::{Packed, Shape, WeightLayout};
 use crate::kernels::rotary::Direction;
 use crate::kernels::vector::{SharedMut, for_each_task};
 use crate::kernels::{
@@ -35,47 +35,6 @@ pub struct Decoder<'a> {
     scratch: Scratch,
 }
 
-/// The weights of all products, which decoding reads once for each new token of all rows.
-#[derive(Debug)]
-struct PackedWeights {
-    layers: Vec<PackedLayer>,
-    output: Packed,
-}
-
-#[derive(Debug)]
-struct PackedLayer {
-    qkv: Packed,
-    attention_out: Packed,
-    gate_up: Packed,
-    down: Packed,
-}
-
-impl PackedWeights {
-    fn new(trunk: &Trunk, weights: Values<'_>, output: &Place) -> Result<Self, KernelError> {
-        let dims = &trunk.dims;
-        let pack = |inputs, outputs, layout, weight: View<'_>| {
-            let shape = Shape { rows: 0, inputs, outputs, layout };
-            Ok::<_, KernelError>(Packed::new(Threads::Pool, shape, weight.host("decode")?))
-        };
-        let matrix = |matrix: &Matrix| {
-            let merged = matrix.merged(&trunk.device, weights)?;
-            let weight = merged.as_ref().map_or_else(|| weights.at(&matrix.weight), Buffer::view);
-            pack(matrix.inputs, matrix.outputs, WeightLayout::InOut, weight)
-        };
-        let layers = trunk.places.layers.iter().map(|place| {
-            Ok(PackedLayer {
-                qkv: matrix(&place.qkv)?,
-                attention_out: matrix(&place.attention_out)?,
-                gate_up: matrix(&place.gate_up)?,
-                down: matrix(&place.down)?,
-            })
-        });
-        let layers = layers.collect::<Result<_, KernelError>>()?;
-        let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
-        Ok(Self { layers, output: pack(dims.width, dims.vocabulary, layout, weights.at(output))? })
-    }
-}
-
 #[derive(Debug, Default)]
 struct Scratch {
     x: Vec<f32>,
@@ -86,7 +45,7 @@ struct Scratch {
     gate_up: Vec<f32>,
     activated: Vec<f32>,
     logits: Vec<f32>,
-    product: Vec<f32>,
+    product: Product,
 }
 
 impl Scratch {
@@ -205,7 +164,7 @@ impl<'a> Decoder<'a> {
             let (normed, scale) = (ViewMut::Host(normed), ViewMut::Host(scale));
             rms_norm::forward(device, dims.width, dims.norm_epsilon, View::Host(x), at(weight), normed, scale)
         };
-        let (table, x) = (at(&trunk.places.embedding), ViewMut::Host(&mut s.x));
+        let (table, x) = (w.weight(&trunk.places.embedding), ViewMut::Host(&mut s.x));
         embedding::forward(device, dims.width, table, View::Host(tokens), x)?;
         for (layer, (place, packed)) in trunk.places.layers.iter().zip(&packed.layers).enumerate() {
             norm(&s.x, &place.attention_norm, &mut s.normed, &mut s.scale)?;
@@ -213,23 +172,23 @@ impl<'a> Decoder<'a> {
                 bias::forward(device, at(place), ViewMut::Host(&mut s.qkv))?;
             }
             let biased = place.qkv_bias.is_some();
-            packed.qkv.forward(threads, &s.normed, &mut s.qkv, biased, &mut s.product);
+            packed.qkv.forward(threads, device, &s.normed, &mut s.qkv, biased, &mut s.product)?;
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
             let (positions, qkv) = (View::Host(&positions[..]), ViewMut::Host(&mut s.qkv));
             rotary::rotate(device, &trunk.rotary, Direction::Forward, turned, stride, positions, qkv)?;
             attend(threads, dims, layer, rows, &s.qkv, &mut s.attended);
-            packed.attention_out.forward(threads, &s.attended, &mut s.x, true, &mut s.product);
+            packed.attention_out.forward(threads, device, &s.attended, &mut s.x, true, &mut s.product)?;
 
             norm(&s.x, &place.feed_forward_norm, &mut s.normed, &mut s.scale)?;
-            packed.gate_up.forward(threads, &s.normed, &mut s.gate_up, false, &mut s.product);
+            packed.gate_up.forward(threads, device, &s.normed, &mut s.gate_up, false, &mut s.product)?;
             swiglu::forward(device, dims.hidden, View::Host(&s.gate_up), ViewMut::Host(&mut s.activated))?;
-            packed.down.forward(threads, &s.activated, &mut s.x, true, &mut s.product);
+            packed.down.forward(threads, device, &s.activated, &mut s.x, true, &mut s.product)?;
         }
         for row in rows.iter_mut() {
             row.advance();
         }
         norm(&s.x, &trunk.places.norm, &mut s.normed, &mut s.scale)?;
-        packed.output.forward(threads, &s.normed, &mut s.logits, false, &mut s.product);
+        packed.output.forward(threads, &s.normed, &mut s.logits, false, &mut s.product.x);
         Ok(&mut s.logits)
     }
 }

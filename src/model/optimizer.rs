@@ -150,6 +150,7 @@ impl AdamW {
                 self.second.slice_mut(range),
             )?;
         }
+        weights.settle()?;
         self.device.fill_zero(gradient.view_mut())?;
         weights.gradient().lock().values = Some(gradient);
         Ok(norm)

@@ -12,6 +12,7 @@ use super::decode::Decoder;
 use super::error::ModelError;
 use super::init;
 use super::optimizer::{Trainable, WeightsMut};
+use super::precision::Precision;
 use super::tensor::{Cpu, OnTape, Vector, vector};
 use super::trunk::{Keep, Place};
 use super::tuning::Tuning;
@@ -20,7 +21,7 @@ use crate::data::numbers::Temperature;
 use crate::data::{Parameters, Seed};
 use crate::kernels::product::WeightLayout;
 use crate::kernels::token_log_prob::{self, OutputLayer};
-use crate::kernels::{Buffer, Device, KernelError, View, embedding};
+use crate::kernels::{Buffer, Device, KernelError, Weight, embedding};
 
 /// π_θ: a decoder of shape `A` that gives every token of a response its probability.
 #[derive(Clone, Debug)]
@@ -62,7 +63,51 @@ impl<A: Arch> Policy<A> {
     /// If they are those of another shape.
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self, ModelError> {
         parameters.layout().must_equal(&A::DIMS.policy_layout())?;
-        Ok(Self { weights: Weights::new(device, A::DIMS, parameters)?, arch: PhantomData })
+        let weights = Weights::new(device, A::DIMS, parameters, Precision::Float32)?;
+        Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// A policy whose parameters `read` gives by name, tensor by tensor.
+    pub(crate) fn read<E: From<ModelError>>(
+        device: &Device,
+        precision: Precision,
+        read: impl FnMut(&str, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let weights = Weights::read(device, A::DIMS, A::DIMS.policy_layout(), precision, read)?;
+        Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// The same policy with its matrices held in that precision. Adapters are merged into the matrices that they stand
+    /// beside, and all parameters are trained: [tune](Policy::tuned) it afterwards.
+    ///
+    /// ```
+    /// use pspo::data::Seed;
+    /// use pspo::kernels::Device;
+    /// use pspo::model::{Policy, Precision};
+    ///
+    /// # pspo::arch! {
+    /// #     struct Small {
+    /// #         name: "small", vocabulary: 300, width: 16, layers: 2, heads: 2, kv_heads: 1, head_size: 8, hidden: 24,
+    /// #         positions: 64,
+    /// #     }
+    /// # }
+    /// let policy = Policy::<Small>::random(&Device::cpu(), Seed::root(1))?;
+    /// let half = policy.in_precision(Precision::Bfloat16)?;
+    /// let parameters = half.parameters()?;
+    /// assert_ne!(parameters, policy.parameters()?, "rounded");
+    /// assert_eq!(half.in_precision(Precision::Float32)?.parameters()?, parameters);
+    /// # Ok::<(), pspo::model::ModelError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn in_precision(&self, precision: Precision) -> Result<Self, ModelError> {
+        Ok(Self { weights: self.weights.in_precision(precision)?, arch: PhantomData })
+    }
+
+    /// How its matrices are held.
+    pub fn precision(&self) -> Precision {
+        self.weights.precision
     }
 
     /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
@@ -79,7 +124,8 @@ impl<A: Arch> Policy<A> {
         Self { weights: self.weights.fork(), arch: PhantomData }
     }
 
-    /// The same policy with `tuning` in place of what was trained of it; what no longer is stays as it is now. `seed` draws
+    /// The same policy with `tuning` in place of what was trained of it; what no longer is stays as it is now, rounded to its
+    /// [precision](Precision). `seed` draws
     /// the adapters of [`Tuning::Lora`].
     ///
     /// # Errors
@@ -152,7 +198,7 @@ impl<A: Arch> Policy<A> {
         let kept = trunk.forward(values.get(), batch, self.weights.keep)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
         let (layer, output) = (self.output_layer(temperature), self.output_weight());
-        let mut results = scored.run(device, layer, values.get().at(&output), Keep::All)?;
+        let mut results = scored.run(device, layer, values.get().weight(&output), Keep::All)?;
         let LogProbValues { log_probs, entropy } = results.download(device)?;
         let (log_probs, entropy) = (vector(log_probs), vector(entropy));
 
@@ -171,7 +217,7 @@ impl<A: Arch> Policy<A> {
                     &device,
                     layer,
                     scored.hidden.view(),
-                    values.get().at(&output),
+                    values.get().weight(&output),
                     scored.targets.view(),
                     (results.entropy.view(), results.log_sum.view()),
                     (d_log_probs.view(), d_entropy.view()),
@@ -207,7 +253,7 @@ impl<A: Arch> Policy<A> {
         let device = self.weights.device();
         let kept = self.weights.trunk.forward(self.weights.values(), batch, Keep::Nothing)?;
         let scored = Scored::new(device, A::DIMS.width, &kept.hidden, batch)?;
-        let output = self.weights.values().at(&self.output_weight());
+        let output = self.weights.values().weight(&self.output_weight());
         scored.run(device, self.output_layer(temperature), output, Keep::Nothing)?.download(device)
     }
 }
@@ -255,7 +301,7 @@ impl Scored {
         &self,
         device: &Device,
         layer: OutputLayer,
-        weight: View<'_>,
+        weight: Weight<'_>,
         keep: Keep,
     ) -> Result<Results, KernelError> {
         let n = self.targets.len();

@@ -12,6 +12,7 @@ use super::batch::{Batch, micro_batches};
 use super::error::ModelError;
 use super::optimizer::{Trainable, WeightsMut};
 use super::policy::Policy;
+use super::precision::Precision;
 use super::tensor::{Cpu, NoneTape, OnTape, Tensor, Vector};
 use super::trunk::{Activations, Keep};
 use super::tuning::Tuning;
@@ -78,7 +79,7 @@ impl Scorer {
     pub fn new(device: &Device, dims: Dims, parameters: &Parameters) -> Result<Self, ModelError> {
         dims.check()?;
         parameters.layout().must_equal(&dims.scalar_layout())?;
-        Ok(Self { weights: Weights::new(device, dims, parameters)? })
+        Ok(Self { weights: Weights::new(device, dims, parameters, Precision::Float32)? })
     }
 
     /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
@@ -145,8 +146,52 @@ impl<A: Arch> ScalarModel<A> {
     /// # Errors
     /// If they are those of another shape.
     pub fn new(device: &Device, parameters: &Parameters) -> Result<Self, ModelError> {
+        Self::new_in(device, parameters, Precision::Float32)
+    }
+
+    /// A model with these parameters, its matrices held in that precision.
+    ///
+    /// # Errors
+    /// If they are those of another shape.
+    pub fn new_in(
+        device: &Device,
+        parameters: &Parameters,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
         parameters.layout().must_equal(&A::DIMS.scalar_layout())?;
-        Ok(Self { weights: Weights::new(device, A::DIMS, parameters)?, arch: PhantomData })
+        let weights = Weights::new(device, A::DIMS, parameters, precision)?;
+        Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// A model whose parameters `read` gives by name, tensor by tensor.
+    pub(crate) fn read<E: From<ModelError>>(
+        device: &Device,
+        precision: Precision,
+        read: impl FnMut(&str, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let weights = Weights::read(device, A::DIMS, A::DIMS.scalar_layout(), precision, read)?;
+        Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// A model that begins as the trunk of `policy`, which shares what neither of them trains, under this head: of which
+    /// [`HEAD_WEIGHT`] and [`HEAD_BIAS`] are the tensors. `policy` was [tuned](Policy::tuned) with the same `tuning` and its
+    /// adapters have not been updated since.
+    ///
+    /// # Errors
+    /// If the head is that of another shape, or the device has no room.
+    pub(crate) fn on_policy(
+        policy: &Policy<A>,
+        head: &Parameters,
+        tuning: &Tuning,
+        seed: Seed,
+    ) -> Result<Self, ModelError> {
+        let weights = policy.weights.under_head(A::DIMS.scalar_layout(), head, tuning, seed)?;
+        Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// How its matrices are held.
+    pub fn precision(&self) -> Precision {
+        self.weights.precision
     }
 
     /// All parameters, on the host; adapters are merged into the matrices that they stand beside.
@@ -162,7 +207,8 @@ impl<A: Arch> ScalarModel<A> {
         Self { weights: self.weights.fork(), arch: PhantomData }
     }
 
-    /// The same model with `tuning` in place of what was trained of it; what no longer is stays as it is now. `seed` draws
+    /// The same model with `tuning` in place of what was trained of it; what no longer is stays as it is now, rounded to its
+    /// [precision](Precision). `seed` draws
     /// the adapters of [`Tuning::Lora`].
     ///
     /// # Errors

@@ -12,11 +12,11 @@ use super::head::{Head, Meaning};
 use super::names::{Naming, Order, Source, is_redundant, sources};
 use super::presets::{self, Visitor};
 use super::tensors::{Gguf, SafetensorsFiles, TensorSource};
-use crate::data::{Objective, Parameters};
+use crate::data::{Layout, Objective, Parameters};
 use crate::kernels::Device;
 use crate::kernels::vector::spread;
 use crate::model::chat::{ChatError, ChatTemplate, SpecialTokens, special_token};
-use crate::model::{Arch, Dims, Policy, ScalarModel, Tokenizer};
+use crate::model::{Arch, Dims, Policy, Precision, ScalarModel, Tokenizer};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
 /// whose description was read.
@@ -138,6 +138,17 @@ impl Pretrained {
     }
 
     fn read(&self, dims: &Dims) -> Result<Parameters, LoadError> {
+        let tensors = self.tensors(dims)?;
+        let mut parameters = Parameters::zeros(self.description.head.layout(dims));
+        let layout = parameters.layout().clone();
+        for (name, _, place) in layout.iter() {
+            tensors.read(name, &mut parameters.values_mut()[place])?;
+        }
+        Ok(parameters)
+    }
+
+    /// The files' tensors, compared with what a model of these sizes has.
+    fn tensors(&self, dims: &Dims) -> Result<Tensors<'_>, LoadError> {
         let (files, naming): (&dyn TensorSource, _) = match &self.files {
             Files::Hub(files) => (files, Naming::Transformers),
             Files::Gguf(gguf) => (gguf, Naming::Gguf),
@@ -153,20 +164,7 @@ impl Pretrained {
         for source in &sources {
             self.check(files, source)?;
         }
-        let mut parameters = Parameters::zeros(head.layout(dims));
-        for source in &sources {
-            let (shape, place) =
-                parameters.layout().tensor(&source.target).expect("every source has a place in the layout");
-            let columns = shape[shape.len() - 1];
-            let to = &mut parameters.values_mut()[place];
-            match source.order {
-                Order::Kept => files.read_into(&source.name, to)?,
-                Order::Transposed | Order::Interleaved { .. } => {
-                    put_columns(source, &files.read(&source.name)?, columns, to);
-                }
-            }
-        }
-        Ok(parameters)
+        Ok(Tensors { files, sources, layout: head.layout(dims) })
     }
 
     fn check(&self, files: &dyn TensorSource, source: &Source) -> Result<(), LoadError> {
@@ -180,20 +178,51 @@ impl Pretrained {
         }
     }
 
-    /// A policy of shape `A`.
+    /// A policy of shape `A`, in 32-bit floats.
     ///
     /// # Errors
     /// As [`Pretrained::parameters`], or if the device has no room.
     pub fn policy<A: Arch>(&self, device: &Device) -> Result<Policy<A>, LoadError> {
-        Ok(Policy::new(device, &self.parameters::<A>()?)?)
+        self.policy_in(device, Precision::Float32)
     }
 
-    /// A critic, PRM or reward model of shape `A`.
+    /// A policy of shape `A` whose matrices are held in that precision. Tensors are read one after another: at no time is the
+    /// whole model in 32-bit floats, unless that is its precision.
+    ///
+    /// # Errors
+    /// As [`Pretrained::policy`].
+    pub fn policy_in<A: Arch>(&self, device: &Device, precision: Precision) -> Result<Policy<A>, LoadError> {
+        if self.description.head != Head::Policy {
+            return Err(self.other_head("a policy"));
+        }
+        self.must_be::<A>()?;
+        let tensors = self.tensors(&A::DIMS)?;
+        Policy::read(device, precision, |name, to| tensors.read(name, to))
+    }
+
+    /// A critic, PRM or reward model of shape `A`, in 32-bit floats.
     ///
     /// # Errors
     /// As [`Pretrained::scalar_parameters`], or if the device has no room.
     pub fn scalar_model<A: Arch>(&self, device: &Device) -> Result<ScalarModel<A>, LoadError> {
-        Ok(ScalarModel::new(device, &self.scalar_parameters::<A>()?)?)
+        self.scalar_model_in(device, Precision::Float32)
+    }
+
+    /// The same with its matrices held in that precision, as [`Pretrained::policy_in`].
+    ///
+    /// # Errors
+    /// As [`Pretrained::scalar_model`].
+    pub fn scalar_model_in<A: Arch>(
+        &self,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<ScalarModel<A>, LoadError> {
+        if !matches!(self.description.head, Head::Scalar(_)) {
+            return Err(self.other_head("a critic, PRM or reward model"));
+        }
+        self.must_be::<A>()?;
+        let tensors = self.tensors(&A::DIMS)?;
+        ScalarModel::read(device, precision, |name, to| tensors.read(name, to))
     }
 
     /// The tokenizer; a response ends with the token that the files name for that.
@@ -231,6 +260,30 @@ impl Pretrained {
         let file = self.path.join("tokenizer_config.json");
         let config: Value = read_json(&file)?;
         special_token(&config["eos_token"]).map(str::to_owned).ok_or(LoadError::NoEnd(file))
+    }
+}
+
+/// The tensors of files, as the trunk has them.
+struct Tensors<'a> {
+    files: &'a dyn TensorSource,
+    sources: Vec<Source>,
+    layout: Layout,
+}
+
+impl Tensors<'_> {
+    /// Reads the trunk's tensor `name`, of all those in the files that it is made of.
+    fn read(&self, name: &str, to: &mut [f32]) -> Result<(), LoadError> {
+        let (shape, _) = self.layout.tensor(name).expect("the model's tensors are those of its layout");
+        let columns = shape[shape.len() - 1];
+        for source in self.sources.iter().filter(|source| source.target == name) {
+            match source.order {
+                Order::Kept => self.files.read_into(&source.name, to)?,
+                Order::Transposed | Order::Interleaved { .. } => {
+                    put_columns(source, &self.files.read(&source.name)?, columns, to);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -20,4 +20,6 @@ pub use adapter::Adapter;
 pub use error::{LoadError, SaveError, ShapeMismatch};
 pub use head::{Head, Meaning};
 pub use load::Pretrained;
-pub use save::{Precision, Saving, save};
+pub use save::{Saving, save};
+
+pub use crate::model::Precision;

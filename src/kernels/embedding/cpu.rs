@@ -1,11 +1,20 @@
 //! Embedding on the CPU. It copies less than the first norm reads, so one thread does it.
 
-use crate::kernels::KernelError;
+use crate::kernels::{HostWeight, KernelError, Threads, bfloat16};
 
-pub(super) fn forward(width: usize, table: &[f32], tokens: &[u32], x: &mut [f32]) -> Result<(), KernelError> {
+pub(super) fn forward(
+    width: usize,
+    table: HostWeight<'_>,
+    tokens: &[u32],
+    x: &mut [f32],
+) -> Result<(), KernelError> {
     check("embedding", width, table.len(), tokens)?;
     for (x, &token) in x.chunks_exact_mut(width).zip(tokens) {
-        x.copy_from_slice(&table[token as usize * width..][..width]);
+        let row = token as usize * width..(token as usize + 1) * width;
+        match table {
+            HostWeight::Float32(table) => x.copy_from_slice(&table[row]),
+            HostWeight::Bfloat16(table) => bfloat16::widen_host(Threads::One, &table[row], x),
+        }
     }
     Ok(())
 }

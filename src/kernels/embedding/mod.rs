@@ -2,23 +2,23 @@
 
 mod cpu;
 
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
 
 /// x `[n, width]` from the table `[vocabulary, width]` and n tokens.
 ///
 /// # Errors
 /// If a buffer has another length, or a token is not in the vocabulary.
-pub fn forward(
+pub fn forward<'a>(
     device: &Device,
     width: usize,
-    table: View<'_>,
+    table: impl Into<Weight<'a>>,
     tokens: View<'_, u32>,
     x: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "embedding";
     x.expect(OP, "x", tokens.len() * width)?;
     dispatch!(device, OP, cpu(_threads) => {
-        cpu::forward(width, table.host(OP)?, tokens.host(OP)?, x.host(OP)?)?
+        cpu::forward(width, table.into().host(OP)?, tokens.host(OP)?, x.host(OP)?)?
     })
 }
 
@@ -43,6 +43,7 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::bf16;
 
     #[test]
     fn gathers_and_adds_back() {
@@ -51,6 +52,10 @@ mod tests {
         let mut x = [f32::NAN; 6];
         forward(&Device::cpu(), 2, View::Host(&table), View::Host(&tokens), ViewMut::Host(&mut x)).unwrap();
         assert_eq!(x, [4.0, 5.0, 0.0, 1.0, 4.0, 5.0]);
+        let (rounded, mut wide) = (table.map(bf16::from_f32), [f32::NAN; 6]);
+        let table = View::Host(&rounded[..]);
+        forward(&Device::cpu(), 2, table, View::Host(&tokens), ViewMut::Host(&mut wide)).unwrap();
+        assert_eq!(wide, x);
         let mut d_table = [1.0; 6];
         backward(&Device::cpu(), 2, View::Host(&tokens), View::Host(&x), ViewMut::Host(&mut d_table))
             .unwrap();

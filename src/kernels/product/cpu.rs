@@ -1,7 +1,8 @@
 //! Products on the CPU, by the `gemm` crate.
 
+use super::widened::gemm_widened;
 use super::{Shape, WeightLayout};
-use crate::kernels::Threads;
+use crate::kernels::{HostWeight, Threads};
 
 /// Longest inner dimension that `gemm` takes in one pass whatever the other sizes: longer ones are cut
 /// here, so that the order of summation does not depend on the number of rows.
@@ -99,14 +100,43 @@ pub(crate) fn gemm(
     unsafe { gemm_at(threads, (m, n, k), c, accumulate, a, b) }
 }
 
-fn weight(shape: Shape, w: &[f32]) -> Matrix<&[f32]> {
-    match shape.layout {
-        WeightLayout::InOut => Matrix::rows(w, shape.outputs),
-        WeightLayout::OutIn => Matrix::rows(w, shape.inputs).transposed(),
+/// [`gemm`] with a weight as the right matrix.
+pub(crate) fn gemm_weight(
+    threads: Threads,
+    sizes: (usize, usize, usize),
+    c: Matrix<&mut [f32]>,
+    accumulate: bool,
+    a: Matrix<&[f32]>,
+    Matrix { data, row, column }: Matrix<HostWeight<'_>>,
+) {
+    match data {
+        HostWeight::Float32(data) => gemm(threads, sizes, c, accumulate, a, Matrix { data, row, column }),
+        HostWeight::Bfloat16(data) => {
+            gemm_widened(threads, sizes, c, accumulate, a, Matrix { data, row, column });
+        }
     }
 }
 
-pub(super) fn forward(threads: Threads, shape: Shape, x: &[f32], w: &[f32], y: &mut [f32], accumulate: bool) {
+/// A weight as the matrix `[inputs, outputs]`.
+pub(crate) fn weight(
+    layout: WeightLayout,
+    [inputs, outputs]: [usize; 2],
+    w: HostWeight<'_>,
+) -> Matrix<HostWeight<'_>> {
+    match layout {
+        WeightLayout::InOut => Matrix::rows(w, outputs),
+        WeightLayout::OutIn => Matrix::rows(w, inputs).transposed(),
+    }
+}
+
+pub(super) fn forward(
+    threads: Threads,
+    shape: Shape,
+    x: &[f32],
+    w: HostWeight<'_>,
+    y: &mut [f32],
+    accumulate: bool,
+) {
     let Shape { rows, inputs, outputs, .. } = shape;
     if rows == 0 {
         return;
@@ -125,14 +155,21 @@ pub(super) fn forward(threads: Threads, shape: Shape, x: &[f32], w: &[f32], y: &
     }
 }
 
-fn rows_by_depth(threads: Threads, shape: Shape, x: &[f32], w: &[f32], y: &mut [f32], accumulate: bool) {
-    let Shape { rows, inputs, outputs, .. } = shape;
-    let w = weight(shape, w);
+fn rows_by_depth(
+    threads: Threads,
+    shape: Shape,
+    x: &[f32],
+    w: HostWeight<'_>,
+    y: &mut [f32],
+    accumulate: bool,
+) {
+    let Shape { rows, inputs, outputs, layout } = shape;
+    let w = weight(layout, [inputs, outputs], w);
     for start in (0..inputs).step_by(DEPTH) {
         let depth = DEPTH.min(inputs - start);
-        let w = Matrix { data: &w.data[start * w.row..], ..w };
+        let w = Matrix { data: w.data.from(start * w.row), ..w };
         let x = Matrix::rows(&x[start..], inputs);
-        gemm(threads, (rows, outputs, depth), Matrix::rows(y, outputs), accumulate || start > 0, x, w);
+        gemm_weight(threads, (rows, outputs, depth), Matrix::rows(y, outputs), accumulate || start > 0, x, w);
     }
 }
 
@@ -140,13 +177,13 @@ pub(super) fn backward_input(
     threads: Threads,
     shape: Shape,
     dy: &[f32],
-    w: &[f32],
+    w: HostWeight<'_>,
     dx: &mut [f32],
     accumulate: bool,
 ) {
-    let Shape { rows, inputs, outputs, .. } = shape;
-    let w = weight(shape, w).transposed();
-    gemm(
+    let Shape { rows, inputs, outputs, layout } = shape;
+    let w = weight(layout, [inputs, outputs], w).transposed();
+    gemm_weight(
         threads,
         (rows, inputs, outputs),
         Matrix::rows(dx, inputs),

@@ -3,53 +3,56 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use pulp::Simd;
 
-use super::tile::{Left, PANEL, Right, Tiled, multiply, tiled, with_rows};
+use super::tile::{Left, PANEL, Pairs, Right, Tiled, multiply, multiply_pairs, tiled, with_rows};
 use super::{Shape, WeightLayout};
-use crate::kernels::Threads;
 use crate::kernels::vector::{SharedMut, for_each_task, spread};
+use crate::kernels::{HostWeight, Threads};
 
-/// Inputs of a block: so much of a panel stays in the first cache while tile after tile is multiplied with it.
+/// Inputs of a block, an even number: so much of a panel stays in the first cache while tile after tile is multiplied
+/// with it.
 pub(super) const DEPTH: usize = 256;
 /// Panels of one task at least: fewer are not worth another thread's start.
 const TASK: usize = 4;
 
-/// A weight `[inputs, outputs]` in panels of [`PANEL`] columns, `[panels, inputs, PANEL]`, the last filled with zeros.
+/// A weight `[inputs, outputs]` in panels of [`PANEL`] columns, the last filled with zeros.
 #[derive(Debug)]
 pub(crate) struct Packed {
-    panels: Vec<f32>,
+    panels: Panels,
     inputs: usize,
     outputs: usize,
 }
 
+#[derive(Debug)]
+enum Panels {
+    /// `[panels, inputs, PANEL]`
+    Float32(Vec<f32>),
+    /// In bfloat16, `[panels, pairs of inputs, PANEL]`: the words of [`Pairs`].
+    Bfloat16(Vec<u32>),
+}
+
 impl Packed {
     /// The weight `w` of a product of that shape, whose rows do not matter.
-    pub(crate) fn new(threads: Threads, shape: Shape, w: &[f32]) -> Self {
-        let Shape { inputs, outputs, layout, .. } = shape;
+    pub(crate) fn new(threads: Threads, shape: Shape, w: HostWeight<'_>) -> Self {
+        let Shape { inputs, outputs, .. } = shape;
         assert_eq!(w.len(), inputs * outputs, "a weight has as many numbers as its shape says");
-        let mut panels = vec![0.0; outputs.div_ceil(PANEL) * inputs * PANEL];
-        let shared = SharedMut::new(&mut panels);
-        for_each_task(threads, outputs.div_ceil(PANEL), |panel| {
-            // SAFETY: each task has a panel of its own.
-            let to = unsafe { shared.slice(panel * inputs * PANEL, inputs * PANEL) };
-            let columns = panel * PANEL..outputs.min((panel + 1) * PANEL);
-            match layout {
-                WeightLayout::InOut => {
-                    for (to, from) in to.chunks_exact_mut(PANEL).zip(w.chunks_exact(outputs)) {
-                        to[..columns.len()].copy_from_slice(&from[columns.clone()]);
-                    }
-                }
-                WeightLayout::OutIn => {
-                    for (column, from) in
-                        w[columns.start * inputs..columns.end * inputs].chunks_exact(inputs).enumerate()
-                    {
-                        spread(from, &mut to[column..], PANEL);
-                    }
-                }
+        let panels = match w {
+            HostWeight::Float32(w) => Panels::Float32(panels(threads, outputs, inputs, |to, columns| {
+                numbers(shape, w, to, columns)
+            })),
+            HostWeight::Bfloat16(w) => {
+                let pairs = inputs.div_ceil(2);
+                Panels::Bfloat16(panels(threads, outputs, pairs, |to, columns| words(shape, w, to, columns)))
             }
-        });
+        };
         Self { panels, inputs, outputs }
+    }
+
+    /// Columns of x.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// y = x W, or y += x W where `accumulate`, for x `[rows, inputs]` and y `[rows, outputs]`.
@@ -83,6 +86,66 @@ impl Packed {
             let panels = task * panels / tasks..(task + 1) * panels / tasks;
             tiled(Part { packed: self, panels, tiles, x, y, accumulate });
         });
+    }
+}
+
+/// The panels of so many columns, of `rows` rows each, which `fill` fills from the columns that it is given.
+fn panels<T: Copy + Default + Send + Sync>(
+    threads: Threads,
+    columns: usize,
+    rows: usize,
+    fill: impl Fn(&mut [T], Range<usize>) + Send + Sync,
+) -> Vec<T> {
+    let count = columns.div_ceil(PANEL);
+    let mut panels = vec![T::default(); count * rows * PANEL];
+    let shared = SharedMut::new(&mut panels);
+    for_each_task(threads, count, |panel| {
+        // SAFETY: each task has a panel of its own.
+        let to = unsafe { shared.slice(panel * rows * PANEL, rows * PANEL) };
+        fill(to, panel * PANEL..columns.min((panel + 1) * PANEL));
+    });
+    panels
+}
+
+/// A panel of numbers.
+fn numbers(shape: Shape, w: &[f32], to: &mut [f32], columns: Range<usize>) {
+    let Shape { inputs, outputs, layout, .. } = shape;
+    match layout {
+        WeightLayout::InOut => {
+            for (to, from) in to.chunks_exact_mut(PANEL).zip(w.chunks_exact(outputs)) {
+                to[..columns.len()].copy_from_slice(&from[columns.clone()]);
+            }
+        }
+        WeightLayout::OutIn => {
+            let rows = w[columns.start * inputs..columns.end * inputs].chunks_exact(inputs);
+            for (column, from) in rows.enumerate() {
+                spread(from, &mut to[column..], PANEL);
+            }
+        }
+    }
+}
+
+/// A panel of words, of two inputs each.
+fn words(shape: Shape, w: &[bf16], to: &mut [u32], columns: Range<usize>) {
+    let Shape { inputs, outputs, layout, .. } = shape;
+    let word = |first: bf16, second: bf16| u32::from(second.to_bits()) << 16 | u32::from(first.to_bits());
+    match layout {
+        WeightLayout::InOut => {
+            for (to, pair) in to.chunks_exact_mut(PANEL).zip(w.chunks(2 * outputs)) {
+                let (first, second) = pair.split_at(outputs);
+                for (place, column) in columns.clone().enumerate() {
+                    to[place] = word(first[column], second.get(column).copied().unwrap_or_default());
+                }
+            }
+        }
+        WeightLayout::OutIn => {
+            let rows = w[columns.start * inputs..columns.end * inputs].chunks_exact(inputs);
+            for (column, from) in rows.enumerate() {
+                for (to, pair) in to[column..].iter_mut().step_by(PANEL).zip(from.chunks(2)) {
+                    *to = word(pair[0], pair.get(1).copied().unwrap_or_default());
+                }
+            }
+        }
     }
 }
 
@@ -145,12 +208,35 @@ impl Tiled for Part<'_> {
             let depth = DEPTH.min(inputs - start);
             let add = self.accumulate || start > 0;
             for panel in self.panels.clone() {
-                let weights = &panels[(panel * inputs + start) * PANEL..][..depth * PANEL];
+                let weights = panels.part(inputs, panel, start, depth);
                 for rows in tiles.iter() {
                     let x = &x[rows.start * inputs + start * rows.len()..][..depth * rows.len()];
                     let place = Place { y, row: rows.start, outputs, column: panel * PANEL, add };
                     with_rows!(rows.len(), R => place.tile::<S, R, V>(simd, x, weights));
                 }
+            }
+        }
+    }
+}
+
+/// The weights of a panel for some inputs.
+#[derive(Clone, Copy)]
+enum Weights<'a> {
+    Float32(&'a [f32]),
+    Bfloat16(&'a [u32]),
+}
+
+impl Panels {
+    /// The weights of `panel` for `depth` inputs from `start` on, which is even.
+    #[inline(always)]
+    fn part(&self, inputs: usize, panel: usize, start: usize, depth: usize) -> Weights<'_> {
+        match self {
+            Self::Float32(panels) => {
+                Weights::Float32(&panels[(panel * inputs + start) * PANEL..][..depth * PANEL])
+            }
+            Self::Bfloat16(panels) => {
+                let first = (panel * inputs.div_ceil(2) + start / 2) * PANEL;
+                Weights::Bfloat16(&panels[first..][..depth.div_ceil(2) * PANEL])
             }
         }
     }
@@ -166,19 +252,30 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The product of x `[depth, R]` with weights `[depth, PANEL]`.
+    /// The product of x `[depth, R]` with weights of a panel.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(self, simd: S, x: &[f32], weights: &[f32]) {
+    fn tile<S: Simd, const R: usize, const V: usize>(self, simd: S, x: &[f32], weights: Weights<'_>) {
         let Self { y, row, outputs, column, add } = self;
         let width = PANEL.min(outputs - column);
         // SAFETY: the task alone has these columns, and takes one tile after another.
         let of_row = |r: usize| unsafe { y.slice((row + r) * outputs + column, width) };
         let mut sums = [[0.0; PANEL]; R];
-        let (a, b) =
-            (Left { data: x.as_ptr(), row: 1, input: R }, Right { data: weights.as_ptr(), input: PANEL });
-        assert!(x.len() == x.len() / R * R && weights.len() == x.len() / R * PANEL, "as many inputs of both");
-        // SAFETY: x has R numbers for each input, and the weights PANEL, by the assertion.
-        unsafe { multiply::<S, R, V>(simd, x.len() / R, a, b, &mut sums) };
+        let (depth, a) = (x.len() / R, Left { data: x.as_ptr(), row: 1, input: R });
+        assert_eq!(x.len(), depth * R, "whole inputs of x");
+        match weights {
+            Weights::Float32(weights) => {
+                assert_eq!(weights.len(), depth * PANEL, "as many inputs of both");
+                let b = Right { data: weights.as_ptr(), input: PANEL };
+                // SAFETY: x has R numbers for each input, and the weights PANEL, by the assertions.
+                unsafe { multiply::<S, R, V>(simd, depth, a, b, &mut sums) };
+            }
+            Weights::Bfloat16(weights) => {
+                assert_eq!(weights.len(), depth.div_ceil(2) * PANEL, "as many inputs of both");
+                let b = Pairs { data: weights.as_ptr(), pair: PANEL };
+                // SAFETY: as above, with PANEL words for each pair of inputs.
+                unsafe { multiply_pairs::<S, R, V>(simd, depth, a, b, &mut sums) };
+            }
+        }
         for (r, sums) in sums.iter().enumerate() {
             // A copy of a length that the compiler knows is two instructions, and any other a call.
             match of_row(r).as_mut_array::<PANEL>() {

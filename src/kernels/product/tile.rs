@@ -85,6 +85,59 @@ pub(crate) unsafe fn multiply<S: Simd, const R: usize, const V: usize>(
     }
 }
 
+/// The right matrix of a tile in bfloat16: each word holds a column's numbers of two inputs, the first in its lower half.
+/// So the words of a pair of inputs are loaded as numbers of one are, and each half is one instruction away from f32.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs {
+    pub(crate) data: *const u32,
+    /// How far apart pairs are.
+    pub(crate) pair: usize,
+}
+
+/// [`multiply`] with a right matrix in bfloat16: the same sums in the same order.
+///
+/// # Safety
+/// As for [`multiply`], with `depth / 2` rows of [`PANEL`] words of B, one more where `depth` is odd.
+#[inline(always)]
+pub(crate) unsafe fn multiply_pairs<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    depth: usize,
+    a: Left,
+    b: Pairs,
+    sums: &mut [[f32; PANEL]; R],
+) {
+    assert_eq!(V * S::F32_LANES, PANEL, "the registers of a row hold a panel's columns");
+    let mut lanes = [[simd.splat_f32s(0.0); V]; R];
+    for (lanes, sums) in lanes.iter_mut().zip(&*sums) {
+        lanes.copy_from_slice(S::as_simd_f32s(sums).0);
+    }
+    let (half, upper) = (simd.splat_u32s(16), simd.splat_u32s(0xffff_0000));
+    let first = |word| simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(word, half));
+    let second = |word| simd.transmute_f32s_u32s(simd.and_u32s(word, upper));
+    // SAFETY: the caller vouches for the PANEL words of a pair, which by the assertion are V vectors.
+    let words = |pair: usize| unsafe { b.data.add(pair * b.pair).cast::<[S::u32s; V]>().read_unaligned() };
+    let mut add = |input: usize, w: [S::f32s; V]| {
+        for (r, lanes) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for A.
+            let x = simd.splat_f32s(unsafe { *a.data.add(r * a.row + input * a.input) });
+            for (lane, w) in lanes.iter_mut().zip(w) {
+                *lane = simd.mul_add_e_f32s(x, w, *lane);
+            }
+        }
+    };
+    for pair in 0..depth / 2 {
+        let words = words(pair);
+        add(2 * pair, words.map(first));
+        add(2 * pair + 1, words.map(second));
+    }
+    if depth % 2 == 1 {
+        add(depth - 1, words(depth / 2).map(first));
+    }
+    for (lanes, sums) in lanes.iter().zip(sums) {
+        S::as_mut_simd_f32s(sums).0.copy_from_slice(lanes);
+    }
+}
+
 /// Evaluates an expression with a constant that is the number of rows, of 1 to [`ROWS`].
 macro_rules! with_rows {
     ($rows:expr, $R:ident => $work:expr) => {{

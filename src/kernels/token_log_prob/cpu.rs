@@ -1,9 +1,9 @@
 //! Log-probabilities and entropies on the CPU, a block of tokens at a time.
 
 use super::OutputLayer;
-use crate::kernels::Threads;
-use crate::kernels::product::{Matrix, WeightLayout, gemm};
+use crate::kernels::product::{self, Matrix, WeightLayout, gemm, gemm_weight};
 use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
+use crate::kernels::{HostWeight, Threads};
 
 /// Logits held at once where they are not kept: 4 MiB, or those of [`FEWEST`] tokens.
 const HELD: usize = 1 << 20;
@@ -33,25 +33,23 @@ fn room<'a>(
     (block, held)
 }
 
-fn weight_of(layer: OutputLayer, weight: &[f32]) -> Matrix<&[f32]> {
-    match layer.layout {
-        WeightLayout::InOut => Matrix::rows(weight, layer.vocabulary),
-        WeightLayout::OutIn => Matrix::rows(weight, layer.width).transposed(),
-    }
+fn weight_of(layer: OutputLayer, weight: HostWeight<'_>) -> Matrix<HostWeight<'_>> {
+    product::weight(layer.layout, [layer.width, layer.vocabulary], weight)
 }
 
-fn logits(threads: Threads, layer: OutputLayer, hidden: &[f32], weight: &[f32], out: &mut [f32]) {
+fn logits(threads: Threads, layer: OutputLayer, hidden: &[f32], weight: HostWeight<'_>, out: &mut [f32]) {
     let OutputLayer { width, vocabulary, .. } = layer;
     let n = hidden.len() / width;
     let z = Matrix::rows(out, vocabulary);
-    gemm(threads, (n, vocabulary, width), z, false, Matrix::rows(hidden, width), weight_of(layer, weight));
+    let hidden = Matrix::rows(hidden, width);
+    gemm_weight(threads, (n, vocabulary, width), z, false, hidden, weight_of(layer, weight));
 }
 
 pub(super) fn forward(
     threads: Threads,
     layer: OutputLayer,
     hidden: &[f32],
-    weight: &[f32],
+    weight: HostWeight<'_>,
     targets: &[u32],
     log_prob: &mut [f32],
     entropy: &mut [f32],
@@ -97,7 +95,7 @@ pub(super) fn backward(
     threads: Threads,
     layer: OutputLayer,
     hidden: &[f32],
-    weight: &[f32],
+    weight: HostWeight<'_>,
     targets: &[u32],
     (entropy, log_sum): (&[f32], &[f32]),
     (d_log_prob, d_entropy): (&[f32], &[f32]),
@@ -137,7 +135,7 @@ pub(super) fn backward(
         let dz: &[f32] = z;
         let d_hidden = Matrix::rows(&mut d_hidden[start * width..(start + count) * width], width);
         let dz_rows = Matrix::rows(dz, vocabulary);
-        gemm(
+        gemm_weight(
             threads,
             (count, width, vocabulary),
             d_hidden,

@@ -8,7 +8,7 @@
 mod cpu;
 
 use super::product::WeightLayout;
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
 
 /// The output layer's sizes, and the sampling temperature that logits are divided by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,11 +57,11 @@ impl OutputLayer {
 ///
 /// # Errors
 /// If a buffer has another length or a target is not in the vocabulary.
-pub fn forward(
+pub fn forward<'a>(
     device: &Device,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: View<'_>,
+    weight: impl Into<Weight<'a>>,
     targets: View<'_, u32>,
     log_prob: ViewMut<'_>,
     entropy: ViewMut<'_>,
@@ -69,7 +69,7 @@ pub fn forward(
     logits: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "token_log_prob";
-    let n = targets.len();
+    let (n, weight) = (targets.len(), weight.into());
     layer.check(OP, n, hidden.len(), weight.len())?;
     log_prob.expect(OP, "log_prob", n)?;
     entropy.expect(OP, "entropy", n)?;
@@ -91,11 +91,11 @@ pub fn forward(
 ///
 /// # Errors
 /// If a buffer has another length or a target is not in the vocabulary.
-pub fn backward(
+pub fn backward<'a>(
     device: &Device,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: View<'_>,
+    weight: impl Into<Weight<'a>>,
     targets: View<'_, u32>,
     kept: (View<'_>, View<'_>),
     gradients: (View<'_>, View<'_>),
@@ -104,7 +104,7 @@ pub fn backward(
     logits: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "token_log_prob, gradient";
-    let n = targets.len();
+    let (n, weight) = (targets.len(), weight.into());
     let ((entropy, log_sum), (d_log_prob, d_entropy)) = (kept, gradients);
     layer.check(OP, n, hidden.len(), weight.len())?;
     layer.check(OP, n, d_hidden.len(), d_weight.as_ref().map_or(weight.len(), ViewMut::len))?;

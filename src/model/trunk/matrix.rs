@@ -2,7 +2,7 @@
 
 use super::places::{Adapter, Matrix, Values};
 use crate::kernels::product::{self, Shape, WeightLayout};
-use crate::kernels::{Buffer, Device, KernelError, scale};
+use crate::kernels::{Buffer, Device, KernelError, Weight, bfloat16, scale};
 
 impl Matrix {
     fn shape(&self, rows: usize) -> Shape {
@@ -25,7 +25,7 @@ impl Matrix {
         low: &mut Buffer,
         accumulate: bool,
     ) -> Result<(), KernelError> {
-        product::forward(device, self.shape(n), x.view(), w.at(&self.weight), y.view_mut(), accumulate)?;
+        product::forward(device, self.shape(n), x.view(), w.weight(&self.weight), y.view_mut(), accumulate)?;
         self.lower(device, w, n, x, low)?;
         if let Some(adapter) = &self.adapter {
             let (_, out) = self.shapes(adapter, n);
@@ -64,7 +64,14 @@ impl Matrix {
         if let Some(dw) = self.weight.gradient(dw) {
             product::backward_weight(device, self.shape(n), x.view(), dy.view(), dw)?;
         }
-        product::backward_input(device, self.shape(n), dy.view(), w.at(&self.weight), dx.view_mut(), false)?;
+        product::backward_input(
+            device,
+            self.shape(n),
+            dy.view(),
+            w.weight(&self.weight),
+            dx.view_mut(),
+            false,
+        )?;
         if let Some(adapter) = &self.adapter {
             let (a, b) = (w.trained.slice(adapter.a.clone()), w.trained.slice(adapter.b.clone()));
             let (into, out) = self.shapes(adapter, n);
@@ -92,7 +99,10 @@ impl Matrix {
     ) -> Result<Option<Buffer>, KernelError> {
         let Some(adapter) = &self.adapter else { return Ok(None) };
         let mut merged = device.scratch(self.inputs * self.outputs)?;
-        device.copy(w.at(&self.weight), merged.view_mut())?;
+        match w.weight(&self.weight) {
+            Weight::Float32(weight) => device.copy(weight, merged.view_mut())?,
+            Weight::Bfloat16(weight) => bfloat16::widen(device, weight, merged.view_mut())?,
+        }
         let mut a = device.scratch(self.inputs * adapter.rank)?;
         device.copy(w.trained.slice(adapter.a.clone()), a.view_mut())?;
         scale::forward(device, adapter.scale, a.view_mut())?;

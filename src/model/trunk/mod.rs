@@ -114,7 +114,7 @@ impl Trunk {
         let kept_from = if keep == Keep::Nothing { dims.layers } else { places.lowest() };
         let mut layers = Vec::with_capacity(dims.layers - kept_from);
         let mut x = device.scratch(n * dims.width)?;
-        let (table, first) = (w.at(&places.embedding), x.view_mut());
+        let (table, first) = (w.weight(&places.embedding), x.view_mut());
         embedding::forward(device, dims.width, table, tokens.view(), first)?;
         // Layers that are not kept use the buffers of one.
         let mut shared = None;
@@ -202,6 +202,8 @@ fn copy(device: &Device, from: &Buffer, to: &mut Buffer) -> Result<(), KernelErr
 mod tests {
     use super::*;
     use crate::data::Seed;
+    use crate::model::precision::Precision;
+    use crate::model::tensors::Tensors;
     use crate::model::{Arch, init};
 
     crate::arch! {
@@ -215,9 +217,10 @@ mod tests {
     fn a_pass_keeps_as_many_numbers_per_token_as_stated() {
         let device = Device::cpu();
         let parameters = init::random(Tiny::DIMS.policy_layout(), 3, Seed::root(1));
-        let finder = Finder { trained: parameters.layout(), whole: parameters.layout() };
+        let (layout, precision) = (parameters.layout(), Precision::Float32);
+        let finder = Finder { trained: layout, whole: layout, precision };
         let trunk = Trunk::new(&device, Tiny::DIMS, finder, &Tuning::Full).unwrap();
-        let weights = device.upload(parameters.values()).unwrap();
+        let weights = Tensors::of(&device, device.upload(parameters.values()).unwrap()).unwrap();
         let values = Values { trained: &weights, frozen: None };
         for lengths in [vec![1], vec![40], vec![3; 7], vec![40, 1, 2]] {
             let rows = lengths.iter().map(|&len| (0..len as u32).map(|t| t % 13));

@@ -3,31 +3,42 @@
 use std::ops::Range;
 
 use crate::data::{Layout, LayoutError};
-use crate::kernels::{Buffer, View, ViewMut};
+use crate::kernels::{Buffer, View, ViewMut, Weight};
 use crate::model::arch::Dims;
+use crate::model::precision::{Precision, Spot};
+use crate::model::tensors::Tensors;
 use crate::model::tuning::{Projection, Tuning, adapter};
 
-/// A tensor's place in one of the two flat buffers of a model's parameters.
+/// A tensor's place among a model's parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Trained(Range<usize>),
-    Frozen(Range<usize>),
+    /// Among what is trained; and where its gradient stands, which is where it is in the layout.
+    Trained(Spot, Range<usize>),
+    /// Among what is not.
+    Frozen(Spot),
 }
 
 /// A model's parameters: what is trained, and what is not, where that is not all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
-    pub(crate) trained: &'a Buffer,
-    pub(crate) frozen: Option<&'a Buffer>,
+    pub(crate) trained: &'a Tensors,
+    pub(crate) frozen: Option<&'a Tensors>,
 }
 
 impl<'a> Values<'a> {
+    /// A tensor that is in f32 in every model: not one of the matrices.
     pub(crate) fn at(self, place: &Place) -> View<'a> {
+        match self.weight(place) {
+            Weight::Float32(view) => view,
+            Weight::Bfloat16(_) => unreachable!("`Precision::rounds` takes matrices alone"),
+        }
+    }
+
+    /// A tensor that may be in bfloat16.
+    pub(crate) fn weight(self, place: &Place) -> Weight<'a> {
         match place {
-            Place::Trained(range) => self.trained.slice(range.clone()),
-            Place::Frozen(range) => {
-                self.frozen.expect("a place is frozen where a buffer is").slice(range.clone())
-            }
+            Place::Trained(spot, _) => self.trained.at(spot),
+            Place::Frozen(spot) => self.frozen.expect("a place is frozen where values are").at(spot),
         }
     }
 }
@@ -36,7 +47,7 @@ impl Place {
     /// Where the gradient of what is here goes; nowhere, if it is not trained.
     pub(crate) fn gradient<'a>(&self, dw: &'a mut Buffer) -> Option<ViewMut<'a>> {
         match self {
-            Self::Trained(range) => Some(dw.slice_mut(range.clone())),
+            Self::Trained(_, range) => Some(dw.slice_mut(range.clone())),
             Self::Frozen(_) => None,
         }
     }
@@ -49,13 +60,15 @@ pub(crate) struct Finder<'a> {
     pub(crate) trained: &'a Layout,
     /// Of all tensors, adapters apart: those that are not trained are where they are in it.
     pub(crate) whole: &'a Layout,
+    /// Of both.
+    pub(crate) precision: Precision,
 }
 
 impl Finder<'_> {
     pub(crate) fn place(self, name: &str) -> Result<Place, LayoutError> {
-        match self.trained.range(name) {
-            Ok(range) => Ok(Place::Trained(range)),
-            Err(_) => Ok(Place::Frozen(self.whole.range(name)?)),
+        match self.precision.spot(self.trained, name) {
+            Ok((spot, range)) => Ok(Place::Trained(spot, range)),
+            Err(_) => Ok(Place::Frozen(self.precision.spot(self.whole, name)?.0)),
         }
     }
 }
@@ -94,6 +107,7 @@ pub(crate) struct Adapter {
     pub(crate) rank: usize,
     /// α / r.
     pub(crate) scale: f32,
+    // Beside adapters and a head nothing is trained, so all of that is in f32, and where it is in the layout.
     /// `[inputs, rank]`
     pub(crate) a: Range<usize>,
     /// `[rank, outputs]`
@@ -139,7 +153,7 @@ impl Places {
     /// The lowest layer below which nothing is trained.
     pub(crate) fn lowest(&self) -> usize {
         match self.embedding {
-            Place::Trained(_) => 0,
+            Place::Trained(..) => 0,
             Place::Frozen(_) => {
                 let trained = |layer: &LayerPlaces| layer.is_trained();
                 self.layers.iter().position(trained).unwrap_or(self.layers.len())
@@ -150,7 +164,7 @@ impl Places {
 
 impl LayerPlaces {
     fn is_trained(&self) -> bool {
-        matches!(self.attention_norm, Place::Trained(_))
+        matches!(self.attention_norm, Place::Trained(..))
             || self.matrices().iter().any(|matrix| matrix.adapter.is_some())
     }
 

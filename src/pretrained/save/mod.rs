@@ -11,11 +11,9 @@ use super::names::{Naming, sources};
 use crate::data::Parameters;
 use crate::files::write_atomically;
 use crate::model::chat::ChatTemplate;
-use crate::model::{Dims, Tokenizer};
+use crate::model::{Dims, Precision, Tokenizer};
 use serde_json::json;
 use tensor::Tensor;
-
-pub use tensor::Precision;
 
 /// Writes a policy as [`Saving::policy`] does, in 32-bit floats.
 ///

@@ -5,20 +5,9 @@ use std::borrow::Cow;
 use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::View;
-use serde::{Deserialize, Serialize};
 
+use crate::model::Precision;
 use crate::pretrained::names::{Order, Source};
-
-/// How numbers are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// As they are, in four bytes.
-    #[default]
-    Float32,
-    /// Rounded to the nearest bfloat16, of two that are as near to the even one: in two bytes, with 8 bits of precision.
-    Bfloat16,
-}
 
 impl Precision {
     /// The name of torch's type.

@@ -61,23 +61,34 @@ fn models<A: Arch>(
     config: &PpoConfig,
     seed: &Seed,
 ) -> Result<(Policy<A>, ScalarModel<A>), TrainerError> {
-    let layout = A::DIMS.scalar_layout();
-    // Copies on the host, of which a large model has few at a time.
-    let critic = {
-        let start = policy.parameters()?;
-        let sources = ValueSources::new(&layout, &start, seed.child("critic"));
-        let prm = prm.map(CheckedPrm::parameters).transpose()?.flatten();
-        value_init.init(sources.with_prm(prm.as_deref()))?
+    let tuning = &config.tuning;
+    let tuned = || match tuning {
+        Tuning::Full => Ok(policy.fork()),
+        tuning => policy.tuned(tuning, seed.child("policy tuning")),
     };
-    let critic = ScalarModel::new(device, &critic)?;
-    let (mut policy, mut critic) = match &config.tuning {
-        Tuning::Full => (policy.fork(), critic),
-        tuning => (
-            policy.tuned(tuning, seed.child("policy tuning"))?,
-            critic.tuned(tuning, seed.child("critic tuning"))?,
-        ),
+    let critic_seed = seed.child("critic tuning");
+    let (mut policy, mut critic) = match value_init.head_on_policy(A::DIMS.width)? {
+        Some(head) => {
+            let policy = tuned()?;
+            let critic = ScalarModel::on_policy(&policy, &head, tuning, critic_seed)?;
+            (policy, critic)
+        }
+        None => {
+            let layout = A::DIMS.scalar_layout();
+            // Copies on the host, of which a large model has few at a time.
+            let critic = {
+                let start = policy.parameters()?;
+                let sources = ValueSources::new(&layout, &start, seed.child("critic"));
+                let prm = prm.map(CheckedPrm::parameters).transpose()?.flatten();
+                value_init.init(sources.with_prm(prm.as_deref()))?
+            };
+            let critic = ScalarModel::new_in(device, &critic, policy.precision())?;
+            let policy = tuned()?;
+            let mut critic = critic.tuned(tuning, critic_seed)?;
+            critic.share_frozen(&policy)?;
+            (policy, critic)
+        }
     };
-    critic.share_frozen(&policy)?;
     policy.set_recompute(config.recompute);
     critic.set_recompute(config.recompute);
     Ok((policy, critic))
