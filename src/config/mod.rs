@@ -44,7 +44,7 @@ use thiserror::Error;
 use crate::data::{ProblemError, ProblemSet, Seed};
 use crate::kernels::{Device, KernelError};
 use crate::model::chat::ChatTemplate;
-use crate::model::{Arch, ModelError, Policy, Tokenizer, TokenizerError};
+use crate::model::{Arch, ModelError, Policy, Precision, Tokenizer, TokenizerError};
 use crate::plugin::{
     self, CheckedPrm, CheckedSplitter, CheckedValueInit, CheckedVerifier, Kind, PluginError, PrmConfig,
     SplitterConfig, ValueInitConfig, VerifierConfig,
@@ -119,6 +119,9 @@ pub struct PolicyConfig {
     /// A checkpoint whose tensors `policy` it starts from; where neither is given, its parameters are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
+    /// How its matrices are held, and those of the critic: `"float32"` by default, or `"bf16"`.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl PolicyConfig {
@@ -133,7 +136,7 @@ impl PolicyConfig {
     }
 
     fn load<A: Arch>(&self, device: &Device, seed: &Seed) -> Result<(Policy<A>, Tokenizer), ConfigError> {
-        let Self { pretrained, tokenizer, end, checkpoint, .. } = self;
+        let Self { pretrained, tokenizer, end, checkpoint, precision, .. } = self;
         let pretrained = pretrained.as_ref().map(Pretrained::open).transpose().map_err(Box::new)?;
         let tokenizer = match (tokenizer, &pretrained) {
             (None, Some(model)) => model.tokenizer().map_err(Box::new)?,
@@ -141,10 +144,10 @@ impl PolicyConfig {
         };
         let policy = match (checkpoint, pretrained) {
             (Some(path), _) => Policy::new(device, Checkpoint::load(path)?.group("policy")?)?,
-            (None, Some(model)) => model.policy(device).map_err(Box::new)?,
+            (None, Some(model)) => model.policy_in(device, *precision).map_err(Box::new)?,
             (None, None) => Policy::random(device, seed.child("policy"))?,
         };
-        Ok((policy, tokenizer))
+        Ok((policy.in_precision(*precision)?, tokenizer))
     }
 }
 

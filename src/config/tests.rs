@@ -4,7 +4,7 @@ use std::io::BufReader;
 use super::*;
 use crate::data::numbers::{KlCoefficient, KlTarget, RewardCeiling, RewardWeight};
 use crate::data::{Label, Labels, ResponseClass, Sequence};
-use crate::model::{ScalarModel, init};
+use crate::model::{Lora, ScalarModel, Tuning, init};
 use crate::prm::{PrmExample, PrmTraining, PrmTrainingConfig};
 use crate::reward::{AdaptiveKl, Neutral, Normalization};
 use crate::steps::Lines;
@@ -194,6 +194,55 @@ fn dense_rewards_and_adaptive_kl_are_the_builders_to_the_byte() {
     let coefficients = series(metrics::KL_COEFFICIENT);
     assert!(coefficients.len() == 3 && coefficients[2] < coefficients[0], "{coefficients:?}");
     assert_eq!((events, bits), train(built));
+}
+
+#[test]
+fn a_training_in_bfloat16_is_the_builders_and_goes_on_to_the_same_bits() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    for (tuning, tuned) in [("full", Tuning::Full), ("lora", Tuning::Lora(Lora::default()))] {
+        let config: Config = format!(
+            r#"
+            seed = 7
+            policy = {{ arch = "toy", tokenizer = '{}', precision = "bf16" }}
+            problems = {{ path = '{}' }}
+            splitter = {{ type = "lines" }}
+            verifier = {{ type = "answer_match" }}
+            value_init = {{ type = "from_policy" }}
+            [ppo]
+            iterations = 3
+            prompts = 4
+            responses = 2
+            tuning = {{ type = "{tuning}" }}
+            sampling = {{ max_new_tokens = 24 }}
+            "#,
+            path("tokenizer.json").display(),
+            path("problems.jsonl").display(),
+        )
+        .parse()
+        .unwrap();
+        let straight: Trainer<Toy> = config.build().unwrap();
+        let precisions = (straight.policy().precision(), straight.critic().precision());
+        assert_eq!(precisions, (Precision::Bfloat16, Precision::Bfloat16));
+        let (events, bits) = train(straight);
+        for gap in events.iter().filter_map(|event| event.metric(metrics::SAMPLER_GAP)) {
+            assert!(gap < 1e-4, "sampler and trainer differ by {gap}");
+        }
+
+        let policy = Policy::<Toy>::random(&Device::cpu(), Seed::root(7).child("policy")).unwrap();
+        let parts =
+            Parts { policy: policy.in_precision(Precision::Bfloat16).unwrap(), ..config.parts().unwrap() };
+        assert_eq!(parts.config.tuning, tuned);
+        assert_eq!(train(Trainer::from_parts(parts).unwrap()), (events, bits.clone()), "made in code");
+
+        let mut first: Trainer<Toy> = config.build().unwrap();
+        first.advance(&mut Events::default()).unwrap();
+        first.checkpoint().unwrap().save(&path("saved")).unwrap();
+        let mut resumed: Trainer<Toy> = config.build().unwrap();
+        resumed.restore(&Checkpoint::load(&path("saved")).unwrap()).unwrap();
+        assert_eq!(train(resumed).1, bits, "resumed, {tuning}");
+        std::fs::remove_dir_all(path("saved")).unwrap();
+    }
 }
 
 #[test]
