@@ -1,6 +1,6 @@
 //! What PPO on a pretrained model takes, in memory and time.
 //!
-//! `cargo bench --bench real_model -- MODEL full|lora [recompute]` runs two iterations of PPO from the model in MODEL, a
+//! `cargo bench --bench real_model -- MODEL full|lora [recompute] [bf16]` runs two iterations of PPO from the model in MODEL, a
 //! folder or a GGUF file: 4 prompts of about 200 tokens, 2 responses each of at most 128, in passes of 1,024 tokens, with a
 //! critic that starts from the policy. Programs are not run: every other response passes. It prints the seconds of each
 //! iteration, and the most memory that the process had at any time.
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use pspo::data::{Problem, ProblemSet, Seed};
 use pspo::kernels::Device;
-use pspo::model::{Arch, Lora, Tuning};
+use pspo::model::{Arch, Lora, Precision, Tuning};
 use pspo::plugin::{Outcome, Submission, Verdict, verifier_fn};
 use pspo::pretrained::Pretrained;
 use pspo::pretrained::presets::Visitor;
@@ -33,13 +33,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("{other} is not `full` or `lora`").into()),
     };
     let model = Pretrained::open(path)?;
-    model.visit(Train { model: &model, tuning, recompute: words.next() == Some("recompute") })?
+    let (mut recompute, mut precision) = (false, Precision::Float32);
+    for word in words {
+        match word {
+            "recompute" => recompute = true,
+            "bf16" => precision = Precision::Bfloat16,
+            other => return Err(format!("{other} is not `recompute` or `bf16`").into()),
+        }
+    }
+    model.visit(Train { model: &model, tuning, recompute, precision })?
 }
 
 struct Train<'a> {
     model: &'a Pretrained,
     tuning: Tuning,
     recompute: bool,
+    precision: Precision,
 }
 
 impl Visitor for Train<'_> {
@@ -47,7 +56,7 @@ impl Visitor for Train<'_> {
 
     fn visit<A: Arch>(self) -> Self::Output {
         let tokenizer = self.model.tokenizer()?;
-        let policy = self.model.policy::<A>(&Device::cpu())?;
+        let policy = self.model.policy_in::<A>(&Device::cpu(), self.precision)?;
         println!("loaded: {} MiB at most", peak()?);
         let mut config = PpoConfig {
             iterations: 2,

@@ -6,7 +6,7 @@ use std::path::Path;
 use pspo::data::Seed;
 use pspo::data::numbers::Temperature;
 use pspo::kernels::Device;
-use pspo::model::{Arch, Policy, Tokenizer};
+use pspo::model::{Arch, Policy, Precision, Tokenizer};
 use pspo::rollouts::{Rollout, Sampling, sample};
 use serde_json::{Value, json};
 
@@ -47,8 +47,9 @@ impl Sampler {
 
 impl<A: Arch> Decode<A> {
     /// Writes `policy.safetensors` and `prompts.json`.
-    pub(crate) fn new(folder: &Path, count: usize) -> Self {
+    pub(crate) fn new(folder: &Path, count: usize, precision: Precision) -> Self {
         let policy = Policy::<A>::random(&Device::cpu(), Seed::root(2)).expect("the CPU has room");
+        let policy = policy.in_precision(precision).expect("the CPU has room");
         write::<A>(folder, "policy.safetensors", &policy.parameters().expect("they are on the host"));
         Self { policy, sampler: Sampler::new::<A>(folder, count) }
     }
@@ -58,10 +59,11 @@ impl<A: Arch> Work for Decode<A> {
     /// `bytes` are those of the weights that each step reads once.
     fn amount(&self) -> Value {
         let (operations, rows) = (Operations(A::DIMS), self.sampler.prompts.len());
+        let each = if self.policy.precision() == Precision::Bfloat16 { 2.0 } else { 4.0 };
         json!({
             "tokens": rows * RESPONSE,
             "flop": operations.decoding(rows, PROMPT, RESPONSE),
-            "bytes": 4.0 * RESPONSE as f64 * (operations.layer_weights() + operations.output_weights()),
+            "bytes": each * RESPONSE as f64 * (operations.layer_weights() + operations.output_weights()),
         })
     }
 

@@ -12,6 +12,7 @@
 //! | `ops` | each op of that update by itself, for all layers |
 //! | `growth` | that update on more and on longer rows |
 //! | `decode`, `decode-1` | responses to 32 prompts or to one |
+//! | `decode-bf16`, `decode-1-bf16` | the same with matrices in bfloat16 |
 //! | `iteration` | those responses, reference and critic passes, an epoch over policy and critic |
 
 mod decode;
@@ -26,6 +27,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use pspo::model::Precision::{Bfloat16, Float32};
 use serde_json::{Map, Value, json};
 
 /// A piece of work that can be done again and again.
@@ -79,11 +81,15 @@ fn of_shape<A: pspo::model::Arch>(work: &str, folder: &Path) -> Box<dyn Work> {
         "step" => Box::new(step::Step::<A>::new(folder, step::ROWS, step::LEN)),
         "ops" => Box::new(ops::Ops::new::<A>(step::ROWS, step::LEN)),
         "growth" => Box::new(growth::Growth::<A>::new(folder)),
-        "decode" => Box::new(decode::Decode::<A>::new(folder, 32)),
-        "decode-1" => Box::new(decode::Decode::<A>::new(folder, 1)),
+        "decode" => Box::new(decode::Decode::<A>::new(folder, 32, Float32)),
+        "decode-1" => Box::new(decode::Decode::<A>::new(folder, 1, Float32)),
+        "decode-bf16" => Box::new(decode::Decode::<A>::new(folder, 32, Bfloat16)),
+        "decode-1-bf16" => Box::new(decode::Decode::<A>::new(folder, 1, Bfloat16)),
         "iteration" => Box::new(iteration::Iteration::<A>::new(folder)),
         _ => {
-            panic!("`{work}` is no work: it must be floor, step, ops, growth, decode, decode-1 or iteration")
+            panic!(
+                "`{work}` is no work: it must be floor, step, ops, growth, decode, decode-1, either with -bf16, or iteration"
+            )
         }
     }
 }
