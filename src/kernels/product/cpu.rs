@@ -14,19 +14,19 @@ const MIN_ELEMENTS: usize = 16 * 16 + 1;
 
 /// A matrix in memory: its first element, and the distances between rows and between columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<P> {
-    pub(crate) data: P,
-    pub(crate) row: usize,
-    pub(crate) column: usize,
+struct Matrix<P> {
+    data: P,
+    row: usize,
+    column: usize,
 }
 
 impl<P> Matrix<P> {
     /// Row-major, `columns` elements from one row to the next.
-    pub(crate) fn rows(data: P, columns: usize) -> Self {
+    fn rows(data: P, columns: usize) -> Self {
         Self { data, row: columns, column: 1 }
     }
 
-    pub(crate) fn transposed(self) -> Self {
+    fn transposed(self) -> Self {
         Self { data: self.data, row: self.column, column: self.row }
     }
 }
@@ -78,7 +78,7 @@ unsafe fn gemm_at(
 }
 
 /// [`gemm_at`] on slices, checked to hold the matrices.
-pub(crate) fn gemm(
+fn gemm(
     threads: Threads,
     (m, n, k): (usize, usize, usize),
     c: Matrix<&mut [f32]>,
@@ -106,7 +106,14 @@ fn weight(shape: Shape, w: &[f32]) -> Matrix<&[f32]> {
     }
 }
 
-pub(super) fn forward(threads: Threads, shape: Shape, x: &[f32], w: &[f32], y: &mut [f32], accumulate: bool) {
+pub(in crate::kernels) fn forward(
+    threads: Threads,
+    shape: Shape,
+    x: &[f32],
+    w: &[f32],
+    y: &mut [f32],
+    accumulate: bool,
+) {
     let Shape { rows, inputs, outputs, .. } = shape;
     if rows == 0 {
         return;
@@ -136,7 +143,7 @@ fn rows_by_depth(threads: Threads, shape: Shape, x: &[f32], w: &[f32], y: &mut [
     }
 }
 
-pub(super) fn backward_input(
+pub(in crate::kernels) fn backward_input(
     threads: Threads,
     shape: Shape,
     dy: &[f32],
@@ -144,19 +151,22 @@ pub(super) fn backward_input(
     dx: &mut [f32],
     accumulate: bool,
 ) {
-    let Shape { rows, inputs, outputs, .. } = shape;
-    let w = weight(shape, w).transposed();
-    gemm(
-        threads,
-        (rows, inputs, outputs),
-        Matrix::rows(dx, inputs),
-        accumulate,
-        Matrix::rows(dy, outputs),
-        w,
-    );
+    let layout = match shape.layout {
+        WeightLayout::InOut => WeightLayout::OutIn,
+        WeightLayout::OutIn => WeightLayout::InOut,
+    };
+    // With the same care for its bits: dx of a row is that row's dy with Wᵀ.
+    let shape = Shape { inputs: shape.outputs, outputs: shape.inputs, layout, ..shape };
+    forward(threads, shape, dy, w, dx, accumulate);
 }
 
-pub(super) fn backward_weight(threads: Threads, shape: Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(in crate::kernels) fn backward_weight(
+    threads: Threads,
+    shape: Shape,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) {
     let Shape { rows, inputs, outputs, layout } = shape;
     let (x, dy) = (Matrix::rows(x, inputs), Matrix::rows(dy, outputs));
     match layout {
