@@ -264,18 +264,6 @@ impl Device {
         Ok(())
     }
 
-    /// Adds a few numbers from the host to a part of a buffer.
-    ///
-    /// # Errors
-    /// If the lengths differ, or the buffer is not this device's.
-    pub fn add(&self, from: &[f32], to: &mut Buffer, range: Range<usize>) -> Result<(), KernelError> {
-        expect("add", "from", from.len(), range.len())?;
-        let mut sum = self.download(to.slice(range.clone()))?;
-        sum.iter_mut().zip(from).for_each(|(a, b)| *a += b);
-        let sum = self.upload(&sum)?;
-        self.copy(sum.view(), to.slice_mut(range))
-    }
-
     pub(crate) fn backend(&self) -> Backend<'_> {
         match &self.0 {
             Inner::Cpu { threads, .. } => Backend::Cpu(*threads),

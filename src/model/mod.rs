@@ -7,6 +7,7 @@ mod cache;
 pub mod chat;
 pub mod decode;
 pub mod error;
+mod gradient;
 pub mod init;
 pub mod optimizer;
 pub mod policy;
@@ -18,7 +19,8 @@ pub mod tuning;
 mod weights;
 
 pub use arch::{Arch, Dims};
-pub use batch::{Batch, micro_batches};
+pub(crate) use batch::parts;
+pub use batch::{Batch, GROUP_TOKENS, micro_batches};
 pub use decode::{Decoder, Prefix};
 pub use error::ModelError;
 pub use optimizer::{AdamW, AdamWConfig, CheckedGradient, backward, clear_gradient};

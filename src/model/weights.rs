@@ -1,8 +1,9 @@
-//! A model's parameters on its device, and their gradient.
+//! A model's parameters on its device.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::error::ModelError;
+use super::gradient::{GradientHandle, SharedGradient};
 use super::trunk::{Finder, Keep, Place, Trunk, Values};
 use super::tuning::{self, Projection, Tuning};
 use super::{Dims, optimizer};
@@ -23,7 +24,7 @@ pub(crate) struct Weights {
     frozen: Option<Arc<Buffer>>,
     /// What a pass keeps that will run backward.
     pub(crate) keep: Keep,
-    gradient: Arc<Mutex<Gradient>>,
+    gradient: SharedGradient,
 }
 
 /// The values of parameters, shared.
@@ -39,15 +40,6 @@ impl SharedValues {
     }
 }
 
-/// What backward passes have added up since the last update.
-#[derive(Debug, Default)]
-pub(crate) struct Gradient {
-    /// Made by the first backward pass, so that a model that is not trained has none.
-    pub(crate) values: Option<Buffer>,
-    /// The first failure of a backward pass, to be told at the update.
-    pub(crate) failed: Option<KernelError>,
-}
-
 impl Weights {
     pub(crate) fn new(device: &Device, dims: Dims, parameters: &Parameters) -> Result<Self, ModelError> {
         let layout = Arc::new(parameters.layout().clone());
@@ -59,7 +51,7 @@ impl Weights {
             trained: Arc::new(device.upload(parameters.values())?),
             frozen: None,
             keep: Keep::All,
-            gradient: Arc::default(),
+            gradient: SharedGradient::default(),
         })
     }
 
@@ -85,7 +77,7 @@ impl Weights {
                 (Arc::new(device.upload(start.values())?), Some(values))
             }
         };
-        let (keep, gradient) = (self.keep, Arc::default());
+        let (keep, gradient) = (self.keep, SharedGradient::default());
         Ok(Self { trunk, whole, layout, trained, frozen, keep, gradient })
     }
 
@@ -105,7 +97,7 @@ impl Weights {
 
     /// The same parameters with a gradient of their own.
     pub(crate) fn fork(&self) -> Self {
-        Self { gradient: Arc::default(), ..self.clone() }
+        Self { gradient: SharedGradient::default(), ..self.clone() }
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -125,11 +117,7 @@ impl Weights {
     }
 
     pub(crate) fn gradient(&self) -> GradientHandle {
-        GradientHandle {
-            len: self.layout.len(),
-            device: self.device().clone(),
-            gradient: self.gradient.clone(),
-        }
+        GradientHandle::new(self.layout.len(), self.trunk.clone(), self.gradient.clone())
     }
 
     /// All parameters, adapters merged into the matrices that they stand beside.
@@ -177,43 +165,6 @@ impl Weights {
             self.trained = Arc::new(own);
         }
         Ok(Arc::get_mut(&mut self.trained).expect("the copy is this model's alone"))
-    }
-}
-
-/// What a backward pass needs of the gradient, without the parameters.
-#[derive(Clone, Debug)]
-pub(crate) struct GradientHandle {
-    len: usize,
-    device: Device,
-    gradient: Arc<Mutex<Gradient>>,
-}
-
-impl GradientHandle {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Gradient> {
-        self.gradient.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a backward pass that adds to the gradient; a failure is kept for the update to tell.
-    pub(crate) fn accumulate(&self, pass: impl FnOnce(&mut Buffer) -> Result<(), KernelError>) {
-        let mut gradient = self.lock();
-        let Gradient { values, failed } = &mut *gradient;
-        let run = || {
-            if values.is_none() {
-                *values = Some(self.device.zeros(self.len)?);
-            }
-            pass(values.as_mut().expect("made above"))
-        };
-        if failed.is_none() {
-            *failed = run().err();
-        }
-    }
-
-    /// The gradient on the host, zeros where no backward pass has run: for tests and inspection.
-    pub(crate) fn download(&self) -> Result<Vec<f32>, KernelError> {
-        match &self.lock().values {
-            Some(values) => self.device.download(values.view()),
-            None => Ok(vec![0.0; self.len]),
-        }
     }
 }
 
