@@ -64,12 +64,14 @@ pub struct Sft<A: Arch> {
     policy: Policy<A>,
     optimizer: AdamW,
     examples: Vec<Sequence>,
+    order: Vec<usize>,
     seed: Seed,
     step: usize,
 }
 
 impl<A: Arch> Sft<A> {
-    /// Fine-tunes `policy` on `examples`, drawn without replacement in epochs that `seed` shuffles.
+    /// Fine-tunes `policy` on `examples`, drawn without replacement in epochs that `seed` shuffles; the order that they
+    /// come in changes nothing.
     ///
     /// # Errors
     /// If there is no example, or the device has no room.
@@ -83,7 +85,8 @@ impl<A: Arch> Sft<A> {
             return Err(SftError::NoExamples);
         }
         let optimizer = AdamW::new(config.optimizer, &mut policy)?;
-        Ok(Self { config, policy, optimizer, examples, seed, step: 0 })
+        let order = schedule::order(examples.len(), |a, b| examples[a].cmp(&examples[b]));
+        Ok(Self { config, policy, optimizer, examples, order, seed, step: 0 })
     }
 
     /// Updates so far.
@@ -103,7 +106,7 @@ impl<A: Arch> Sft<A> {
     pub fn step(&mut self) -> Result<SftStep, SftError> {
         const ONE: Temperature = Temperature::new(1.0);
         let SftConfig { steps, batch, learning_rate, warmup, .. } = self.config;
-        let rows = schedule::draw(self.seed, self.examples.len(), batch, self.step);
+        let rows = schedule::draw(self.seed, &self.order, batch, self.step);
         let batch = Batch::responses(&A::DIMS, rows.iter().map(|&row| &self.examples[row]))
             .map_err(|error| error.renumbered(|row| rows[row]))?;
         let tokens = batch.scored().values().len();
@@ -154,5 +157,36 @@ impl<A: Arch> Sft<A> {
     /// The fine-tuned policy.
     pub fn into_policy(self) -> Policy<A> {
         self.policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Device;
+
+    crate::arch! {
+        struct Tiny {
+            name: "tiny", vocabulary: 13, width: 8, layers: 1, heads: 2, kv_heads: 1, head_size: 4, hidden: 12,
+            positions: 40,
+        }
+    }
+
+    #[test]
+    fn the_order_of_examples_changes_no_bit() {
+        let run = |examples: Vec<Sequence>| {
+            let config = SftConfig { batch: const { NonZeroUsize::new(7).unwrap() }, ..SftConfig::default() };
+            let policy = Policy::<Tiny>::random(&Device::cpu(), Seed::root(1)).unwrap();
+            let mut sft = Sft::new(config, policy, examples, Seed::root(2)).unwrap();
+            let losses: Vec<_> = (0..5).map(|_| sft.step().unwrap().loss).collect();
+            (losses, sft.state().unwrap())
+        };
+        let example = |i: u32| Sequence {
+            prompt: vec![i % 5, 1],
+            response: (0..1 + i % 9).map(|t| (i * 3 + t * 5) % 13).collect(),
+        };
+        let examples: Vec<Sequence> = (0..20).map(example).collect();
+        let turned = examples.iter().rev().cloned().collect();
+        assert!(run(examples) == run(turned));
     }
 }

@@ -13,9 +13,9 @@ use super::judged::{JudgedRollout, Tests, judge};
 use super::kl_control::KlControl;
 use super::stage::Stage;
 use crate::data::numbers::{KlCoefficient, LengthPenalty};
-use crate::data::{Problem, ProblemSet, Ragged, Seed, Sequence, Task};
+use crate::data::{Problem, ProblemSet, Ragged, Seed, Sequence, Task, mean};
 use crate::kernels::Device;
-use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, Tuning, micro_batches};
+use crate::model::{Arch, Batch, Policy, ScalarModel, Tokenizer, Tuning, parts};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ValueSources};
 use crate::ppo::{Experience, Gae, Learner, UpdateConfig, UpdateFigures, whiten};
 use crate::prompts::Exchange;
@@ -389,7 +389,7 @@ impl<A: Arch> Trainer<A> {
         let temperature = self.config.sampling.temperature;
         let lengths: Vec<usize> = sequences.iter().map(Sequence::len).collect();
         let (mut reference, mut values) = (Vec::new(), Vec::new());
-        for part in micro_batches(&lengths, self.config.update.micro_batch_tokens.get()) {
+        for part in parts(&lengths, self.config.update.micro_batch_tokens.get()) {
             let batch = Batch::responses(&A::DIMS, &sequences[part])?;
             reference.extend(self.reference.log_probs_no_grad(&batch, temperature)?.log_probs);
             values.extend(self.learner.critic.values_no_grad(&batch)?);
@@ -475,11 +475,6 @@ struct Figures {
     returns: f64,
     advantage: f64,
     explained_variance: f64,
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (count, sum) = values.fold((0, 0.0), |(count, sum), value| (count + 1, sum + value));
-    if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
 /// 1 − Var(R − V) / Var(R); 0 where all returns are equal.
