@@ -28,6 +28,4 @@ pub mod value;
 pub mod verify;
 
 #[doc(hidden)]
-pub use dfdx as __dfdx;
-#[doc(hidden)]
 pub use inventory as __inventory;

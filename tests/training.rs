@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use pspo::data::numbers::{LearningRate, RewardCeiling};
 use pspo::data::{Problem, ProblemSet, Seed, Task, TestCase};
 use pspo::kernels::Device;
-use pspo::model::{Arch, Lora, Policy, ScalarModel, Tokenizer, Tuning, init};
+use pspo::model::{Arch, GROUP_TOKENS, Lora, Policy, ScalarModel, Tokenizer, Tuning, init};
 use pspo::plugin::{
     CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
     Verifier, VerifyError, verifier_fn,
@@ -228,6 +228,37 @@ fn the_number_of_threads_changes_nothing() {
         pool.install(|| run(trainer(&start, 2)))
     };
     assert_eq!(with(1), with(3));
+}
+
+/// 240 responses in one minibatch of some 4,000 tokens: several groups, in each of which gradients are summed by
+/// themselves.
+#[test]
+fn the_size_of_micro_batches_changes_nothing() {
+    let start = start();
+    let with = |tokens: usize, recompute| {
+        let mut config = config(2);
+        config.responses = 40.try_into().unwrap();
+        config.update.minibatches = 1.try_into().unwrap();
+        config.update.micro_batch_tokens = tokens.try_into().unwrap();
+        config.recompute = recompute;
+        let mut trainer = builder(&start).config(config).build().unwrap();
+        let recorder = Recorder::default();
+        let mut events = Events::default().with(recorder.clone());
+        while trainer.done() < trainer.total() {
+            trainer.advance(&mut events).unwrap();
+        }
+        (recorder.events(), trainer.checkpoint().unwrap())
+    };
+    let (events, whole) = with(100_000, false);
+    for (tokens, recompute) in [(1, false), (2 * GROUP_TOKENS, true)] {
+        let (got, parts) = with(tokens, recompute);
+        assert_eq!(got, events, "{tokens} tokens");
+        for (name, parameters) in &whole.tensors {
+            let (got, expected) = (parts.group(name).unwrap().values(), parameters.values());
+            let differ = got.iter().zip(expected).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+            assert_eq!(differ, 0, "{name}, {tokens} tokens");
+        }
+    }
 }
 
 #[test]

@@ -98,9 +98,7 @@ fn a_row_has_the_same_log_probs_alone_and_in_a_batch() {
         policy.log_probs_no_grad(&batch, HOT).unwrap().log_probs
     };
     let alone: Vec<f32> = rows().into_iter().flat_map(|row| log_probs(&[row])).collect();
-    for (a, b) in alone.iter().zip(log_probs(&rows())) {
-        assert!((a - b).abs() < 1e-5, "{a} alone, {b} in a batch");
-    }
+    assert_eq!(alone, log_probs(&rows()), "alone, and in a batch");
 }
 
 fn decoding_agrees<A: Arch>() {

@@ -1,6 +1,7 @@
 //! Where a training step's time goes: each op of it by itself, on buffers of the step's sizes.
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Instant;
 
 use pspo::kernels::attention::Heads;
@@ -10,7 +11,7 @@ use pspo::kernels::token_log_prob::OutputLayer;
 use pspo::kernels::{
     Buffer, Device, View, adamw, attention, embedding, product, rms_norm, rotary, swiglu, token_log_prob,
 };
-use pspo::model::{Arch, Dims};
+use pspo::model::{Arch, Dims, GROUP_TOKENS};
 use serde_json::{Map, Value, json};
 
 use crate::Work;
@@ -86,6 +87,11 @@ impl Ops {
     }
 }
 
+/// What the trunk sums gradients over by itself: here the rows of a group have as many tokens as one may.
+fn groups(n: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n).step_by(GROUP_TOKENS).map(move |start| start..n.min(start + GROUP_TOKENS))
+}
+
 impl Work for Ops {
     fn amount(&self) -> Value {
         let Self { dims, rows, len, .. } = *self;
@@ -123,8 +129,12 @@ impl Work for Ops {
         });
         time("products, gradient of the weight", layers, &mut || {
             for ((at, (x, _)), (y, _, dw)) in shapes.into_iter().zip(&sizes).zip(&mut ys) {
-                product::backward_weight(device, shape(at), x.view(), y.view(), dw.view_mut())
-                    .expect("shapes fit");
+                for group in groups(n) {
+                    let shape = Shape { rows: group.len(), ..shape(at) };
+                    let x = x.slice(group.start * shape.inputs..group.end * shape.inputs);
+                    let y = y.slice(group.start * shape.outputs..group.end * shape.outputs);
+                    product::backward_weight(device, shape, x, y, dw.view_mut()).expect("shapes fit");
+                }
             }
         });
         drop((sizes, ys));
@@ -149,9 +159,12 @@ impl Work for Ops {
             rms_norm::forward(device, width, 1e-5, x.view(), w.view(), y, scale).expect("shapes fit");
         });
         time("norms, gradient", 2 * layers + 1, &mut || {
-            let (dx, dw) = (dx.view_mut(), dw.view_mut());
-            rms_norm::backward(device, width, x.view(), w.view(), scale.view(), y.view(), dx, dw)
-                .expect("shapes fit");
+            for group in groups(n) {
+                let rows = group.start * width..group.end * width;
+                let (x, scale, y) = (x.slice(rows.clone()), scale.slice(group), y.slice(rows.clone()));
+                let (dx, dw) = (dx.slice_mut(rows), dw.view_mut());
+                rms_norm::backward(device, width, x, w.view(), scale, y, dx, dw).expect("shapes fit");
+            }
         });
         time("copies of the residual stream", 2 * layers, &mut || {
             device.copy(x.view(), y.view_mut()).expect("shapes fit");
@@ -184,6 +197,7 @@ impl Work for Ops {
                 View::Host(&targets),
                 kept,
                 gradients,
+                &groups(scored).collect::<Vec<_>>(),
                 dh,
                 Some(dw),
                 logits.as_mut().map(Buffer::view_mut),

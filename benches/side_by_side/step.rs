@@ -6,7 +6,7 @@ use pspo::data::Seed;
 use pspo::data::numbers::{LossWeight, Temperature};
 use pspo::kernels::Device;
 use pspo::model::{AdamW, AdamWConfig, Arch, Batch, Policy, backward};
-use pspo::ppo::loss::{PolicyObjective, PolicyTargets};
+use pspo::ppo::loss::{PolicyFigures, PolicyObjective, PolicyTargets};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ impl<A: Arch> Work for Step<A> {
             reference_log_probs: &self.old_log_probs,
             advantages: &self.advantages,
         };
-        let (loss, _) = objective().loss(said, targets, self.advantages.len());
+        let loss = objective().loss(said, targets, self.advantages.len(), &mut PolicyFigures::default());
         let loss = backward(loss).expect("the loss is finite");
         let norm = self.optimizer.step(&mut self.policy, LEARNING_RATE).expect("the gradient is finite");
         json!({"loss": loss, "gradient_norm": norm})

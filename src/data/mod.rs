@@ -3,6 +3,7 @@
 
 pub mod labels;
 pub mod matching;
+pub mod mean;
 pub mod numbers;
 pub mod objective;
 pub mod parameters;
@@ -14,6 +15,7 @@ pub mod steps;
 
 pub use labels::{Label, Labels, PromptClass, ResponseClass};
 pub use matching::Matching;
+pub use mean::mean;
 pub use objective::Objective;
 pub use parameters::{Layout, LayoutError, Parameters};
 pub use problem::{Problem, ProblemError, ProblemSet, Task, TestCase};

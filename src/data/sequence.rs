@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One row for the trunk: the prompt's tokens, then the response's.
 ///
 /// The end-of-sequence token, where one was sampled, is the response's last token.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sequence {
     /// The prompt, never empty: the model needs a token to predict the first response token from.
     pub prompt: Vec<u32>,

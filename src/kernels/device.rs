@@ -265,18 +265,6 @@ impl Device {
         Ok(())
     }
 
-    /// Adds a few numbers from the host to a part of a buffer.
-    ///
-    /// # Errors
-    /// If the lengths differ, or the buffer is not this device's.
-    pub fn add(&self, from: &[f32], to: &mut Buffer, range: Range<usize>) -> Result<(), KernelError> {
-        expect("add", "from", from.len(), range.len())?;
-        let mut sum = self.download(to.slice(range.clone()))?;
-        sum.iter_mut().zip(from).for_each(|(a, b)| *a += b);
-        let sum = self.upload(&sum)?;
-        self.copy(sum.view(), to.slice_mut(range))
-    }
-
     /// Bytes of the host that buffers of this device use.
     #[cfg(test)]
     pub(crate) fn used(&self) -> &super::pool::Used {

@@ -1,6 +1,5 @@
 //! The shape of a model as a type: checked when it compiles, and against whatever is loaded into it.
 
-use dfdx::prelude::{ConstDim, Dim};
 use serde::{Deserialize, Serialize};
 
 use super::error::ModelError;
@@ -15,8 +14,6 @@ use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
     note = "declare one with `pspo::arch! {{ pub struct {Self} {{ .. }} }}`"
 )]
 pub trait Arch: Copy + Send + Sync + std::fmt::Debug + 'static {
-    /// The width as a dfdx dimension, for the heads that are written in dfdx.
-    type Width: Dim + ConstDim;
     /// The name in a config file.
     const NAME: &'static str;
     /// All sizes.
@@ -224,7 +221,6 @@ macro_rules! arch {
         $vis struct $arch;
 
         impl $crate::model::Arch for $arch {
-            type Width = $crate::__dfdx::prelude::Const<{ $width }>;
             const NAME: &'static str = $name;
             const DIMS: $crate::model::Dims = {
                 #[allow(unused_mut, unused_assignments)]

@@ -87,6 +87,23 @@ impl Batch {
         self.tokens.len()
     }
 
+    /// The groups that gradients are summed in, as ranges of the N tokens.
+    pub(crate) fn groups(&self) -> Vec<Range<usize>> {
+        let place = |row: usize| self.offsets[row] as usize;
+        self.rows_of_groups().into_iter().map(|rows| place(rows.start)..place(rows.end)).collect()
+    }
+
+    /// The same groups as ranges of the n scored places.
+    pub(crate) fn scored_groups(&self) -> Vec<Range<usize>> {
+        let places = self.scored.offsets();
+        self.rows_of_groups().into_iter().map(|rows| places[rows.start]..places[rows.end]).collect()
+    }
+
+    fn rows_of_groups(&self) -> Vec<Range<usize>> {
+        let lengths: Vec<usize> = self.offsets.windows(2).map(|row| (row[1] - row[0]) as usize).collect();
+        parts(&lengths, GROUP_TOKENS)
+    }
+
     /// Scored places of each row, n in all, as places among the N tokens.
     pub fn scored(&self) -> &Ragged<u32> {
         &self.scored
@@ -111,8 +128,16 @@ fn check_places(row: usize, sequence: &Sequence, places: &[usize]) -> Result<(),
     }
 }
 
+/// Tokens of a group at most; a longer row is a group of its own.
+///
+/// Gradients are sums over tokens, and the order of a sum changes its bits. So they are taken group by group: in rows
+/// one after another, wherever a pass begins or ends, as long as it holds whole groups. Smaller groups would let a pass
+/// be smaller; each takes the gradient of every weight through memory once, which of few scored tokens is all the time
+/// that the output layer takes.
+pub const GROUP_TOKENS: usize = 512;
+
 /// Cuts rows of these lengths into parts of at most `bound` tokens; a longer row is a part of its own.
-pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
+pub(crate) fn parts(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut start, mut held) = (0, 0);
     for (row, &len) in lengths.iter().enumerate() {
@@ -126,6 +151,15 @@ pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
         parts.push(start..lengths.len());
     }
     parts
+}
+
+/// Cuts rows of these lengths into passes of whole groups (of [`GROUP_TOKENS`]): as many as `bound` tokens hold, and
+/// at least one. Gradients that the passes add up have the same bits whatever the bound.
+pub fn micro_batches(lengths: &[usize], bound: usize) -> Vec<Range<usize>> {
+    let groups = parts(lengths, GROUP_TOKENS);
+    let sizes: Vec<usize> = groups.iter().map(|rows| lengths[rows.clone()].iter().sum()).collect();
+    let rows = |part: Range<usize>| groups[part.start].start..groups[part.end - 1].end;
+    parts(&sizes, bound).into_iter().map(rows).collect()
 }
 
 #[cfg(test)]
@@ -174,7 +208,41 @@ mod tests {
 
     #[test]
     fn parts_hold_all_rows_within_the_bound() {
-        assert_eq!(micro_batches(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(parts(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(parts(&[], 6), [] as [Range<usize>; 0]);
+    }
+
+    #[test]
+    fn passes_hold_whole_groups_that_are_the_same_whatever_the_bound() {
+        const HALF: usize = GROUP_TOKENS / 2;
+        let lengths = [HALF, HALF, 1, HALF, 3 * HALF, HALF, 2, HALF - 2, HALF];
+        let groups = parts(&lengths, GROUP_TOKENS);
+        assert_eq!(groups, [0..2, 2..4, 4..5, 5..8, 8..9]);
+        for bound in [1, HALF, GROUP_TOKENS, 2 * GROUP_TOKENS, 2 * GROUP_TOKENS + 1, usize::MAX] {
+            let passes = micro_batches(&lengths, bound);
+            let again = passes.iter().flat_map(|pass| {
+                parts(&lengths[pass.clone()], GROUP_TOKENS)
+                    .into_iter()
+                    .map(|group| pass.start + group.start..pass.start + group.end)
+            });
+            assert_eq!(again.collect::<Vec<_>>(), groups, "cut from a pass of at most {bound} tokens");
+            for pass in passes {
+                let tokens: usize = lengths[pass.clone()].iter().sum();
+                assert!(tokens <= bound || groups.contains(&pass), "{tokens} tokens, {bound} asked");
+            }
+        }
+        assert_eq!(micro_batches(&lengths, GROUP_TOKENS), groups);
+        assert_eq!(micro_batches(&lengths, 2 * GROUP_TOKENS + 1), [0..4, 4..5, 5..9]);
+        assert_eq!(micro_batches(&lengths, usize::MAX), vec![0..9]);
         assert_eq!(micro_batches(&[], 6), [] as [Range<usize>; 0]);
+    }
+
+    #[test]
+    fn groups_are_ranges_of_tokens_and_of_scored_places() {
+        let row = Sequence { prompt: vec![1, 2], response: vec![3, 4, 5] };
+        let count = GROUP_TOKENS / 5 + 1;
+        let batch = Batch::responses(&Tiny::DIMS, vec![&row; count]).unwrap();
+        assert_eq!(batch.groups(), [0..5 * (count - 1), 5 * (count - 1)..5 * count]);
+        assert_eq!(batch.scored_groups(), [0..3 * (count - 1), 3 * (count - 1)..3 * count]);
     }
 }

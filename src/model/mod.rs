@@ -8,6 +8,7 @@ mod cache;
 pub mod chat;
 pub mod decode;
 pub mod error;
+mod gradient;
 pub mod init;
 pub mod optimizer;
 mod packed;
@@ -23,7 +24,8 @@ mod weights;
 
 pub(crate) use accumulate::{MICRO_BATCH_TOKENS, accumulate};
 pub use arch::{Arch, Dims};
-pub use batch::{Batch, micro_batches};
+pub(crate) use batch::parts;
+pub use batch::{Batch, GROUP_TOKENS, micro_batches};
 pub use decode::{Decoder, Prefix};
 pub use error::ModelError;
 pub use optimizer::{AdamW, AdamWConfig, CheckedGradient, backward, clear_gradient};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ModelError;
 use super::tensor::Loss;
 pub use super::weights::Trainable;
-use super::weights::{Gradient, Weights};
+use super::weights::Weights;
 use crate::data::numbers::{AdamEpsilon, GradientNorm, MomentDecay, WeightDecay};
 use crate::data::{Layout, LayoutError, Parameters};
 use crate::kernels::adamw::{self, Step};
@@ -57,7 +57,7 @@ pub struct CheckedGradient {
 /// of a part of this one.
 pub fn clear_gradient(model: &mut impl Trainable) {
     let WeightsMut(weights) = model.weights();
-    *weights.gradient().lock() = Gradient::default();
+    weights.gradient().clear();
 }
 
 /// AdamW's state for one model.
@@ -101,11 +101,9 @@ impl AdamW {
     /// If a backward pass failed, or the gradient is not finite. The gradient is cleared then.
     pub fn take(&self, model: &mut impl Trainable) -> Result<CheckedGradient, ModelError> {
         let WeightsMut(weights) = model.weights();
-        let Gradient { values, failed } = std::mem::take(&mut *weights.gradient().lock());
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let Some(values) = values else { return Ok(CheckedGradient { values: None, norm: 0.0 }) };
+        let Some(values) = weights.gradient().take()? else {
+            return Ok(CheckedGradient { values: None, norm: 0.0 });
+        };
         let norm = adamw::squared_norm(&self.device, values.view())?.sqrt();
         if !norm.is_finite() {
             return Err(ModelError::Gradient(norm));
@@ -125,7 +123,7 @@ impl AdamW {
         learning_rate: f32,
     ) -> Result<f64, ModelError> {
         let WeightsMut(weights) = model.weights();
-        let Some(mut gradient) = values else { return Ok(0.0) };
+        let Some(gradient) = values else { return Ok(0.0) };
         let bound = f64::from(self.config.gradient_norm.get());
         let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
         self.steps += 1;
@@ -151,8 +149,7 @@ impl AdamW {
             )?;
         }
         weights.settle()?;
-        self.device.fill_zero(gradient.view_mut())?;
-        weights.gradient().lock().values = Some(gradient);
+        weights.gradient().begin(gradient)?;
         Ok(norm)
     }
 

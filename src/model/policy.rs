@@ -205,11 +205,11 @@ impl<A: Arch> Policy<A> {
         let (log_probs_id, entropy_id) = (log_probs.ghost(), entropy.ghost());
         let gradient = self.weights.gradient();
         let device = device.clone();
-        let (rows, n) = (batch.tokens(), scored.targets.len());
+        let (rows, n, groups) = (batch.tokens(), scored.targets.len(), batch.scored_groups());
         let pass = move |gradients: &mut Gradients<f32, Cpu>| {
             let d_log_probs = gradients.get_or_alloc_mut(&log_probs_id)?.clone();
             let d_entropy = gradients.get_or_alloc_mut(&entropy_id)?.clone();
-            gradient.accumulate(|dw| {
+            gradient.accumulate(|sums| {
                 let width = trunk.dims.width;
                 let (d_log_probs, d_entropy) = (device.upload(&d_log_probs)?, device.upload(&d_entropy)?);
                 let mut d_scored = device.scratch(n * width)?;
@@ -221,8 +221,9 @@ impl<A: Arch> Policy<A> {
                     scored.targets.view(),
                     (results.entropy.view(), results.log_sum.view()),
                     (d_log_probs.view(), d_entropy.view()),
+                    &groups,
                     d_scored.view_mut(),
-                    output.gradient(dw),
+                    output.gradient(&mut sums.values),
                     results.logits.as_mut().map(Buffer::view_mut),
                 )?;
                 let mut d_hidden = device.zeros(rows * width)?;
@@ -233,7 +234,7 @@ impl<A: Arch> Policy<A> {
                     d_scored.view(),
                     d_hidden.view_mut(),
                 )?;
-                trunk.backward(values.get(), kept, &d_hidden, dw)
+                trunk.backward(values.get(), kept, &d_hidden, sums)
             });
             Ok(())
         };

@@ -2,67 +2,86 @@
 //! ([`ScalarModel`]) or only asked ([`Scorer`]).
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
-use dfdx::prelude::{
-    BroadcastTo, Const, Dim, HasShape, OwnedTape, PutTape, Rank0, ReshapeTo, Tape, TensorFromVec, TryMatMul,
-};
+use dfdx::prelude::{OwnedTape, PutTape, Tape};
 
 use super::arch::{Arch, Dims};
-use super::batch::{Batch, micro_batches};
+use super::batch::{Batch, parts};
 use super::error::ModelError;
 use super::optimizer::{Trainable, WeightsMut};
 use super::policy::Policy;
 use super::precision::Precision;
-use super::tensor::{Cpu, NoneTape, OnTape, Tensor, Vector};
-use super::trunk::{Activations, Keep};
+use super::tensor::{OnTape, Vector, vector};
+use super::trunk::{Keep, Place, Values};
 use super::tuning::Tuning;
 use super::weights::Weights;
-use crate::data::{Parameters, Ragged, Seed, Sequence};
-use crate::kernels::{Device, embedding};
+use crate::data::{LayoutError, Parameters, Ragged, Seed, Sequence};
+use crate::kernels::product::{Shape, WeightLayout};
+use crate::kernels::{Buffer, Device, KernelError, bias, embedding, product};
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
-/// The hidden states of the n scored places, of width `W`.
-type Hidden<W, T> = Tensor<(usize, W), f32, Cpu, T>;
-
-/// The head, as dfdx tensors of the parameters' current values.
-struct Head<W: Dim> {
-    weight: Tensor<(W, Const<1>), f32, Cpu>,
-    bias: Tensor<Rank0, f32, Cpu>,
+/// The head, h · w + b on hidden states h of that width.
+#[derive(Clone, Debug)]
+struct Head {
+    width: usize,
+    weight: Place,
+    bias: Place,
 }
 
-impl<W: Dim> Head<W> {
-    fn read(weights: &Weights, width: W) -> Result<Self, ModelError> {
-        let values = |name| -> Result<Vec<f32>, ModelError> {
-            let place = weights.place(name)?;
-            Ok(weights.device().download(weights.values().at(&place))?)
-        };
-        let host = Cpu::default();
-        let weight = host.tensor_from_vec(values(HEAD_WEIGHT)?, (width, Const));
-        Ok(Self { weight, bias: host.tensor_from_vec(values(HEAD_BIAS)?, ()) })
+impl Head {
+    fn of(weights: &Weights) -> Result<Self, LayoutError> {
+        let width = weights.trunk.dims.width;
+        Ok(Self { width, weight: weights.place(HEAD_WEIGHT)?, bias: weights.place(HEAD_BIAS)? })
     }
 
-    fn forward<T: Tape<f32, Cpu>>(&self, hidden: Hidden<W, T>) -> Vector<T> {
-        let n = hidden.shape().0;
-        let scores: Tensor<(usize, Const<1>), f32, Cpu, T> = hidden.matmul(self.weight.clone());
-        let bias: Vector = self.bias.clone().broadcast_like(&(n,));
-        scores.reshape_like(&(n,)) + bias
+    fn shape(&self, n: usize) -> Shape {
+        Shape { rows: n, inputs: self.width, outputs: 1, layout: WeightLayout::InOut }
+    }
+
+    /// The number for each hidden state `[n, width]`.
+    fn forward(&self, device: &Device, w: Values<'_>, hidden: &Buffer) -> Result<Vec<f32>, KernelError> {
+        let n = hidden.len() / self.width;
+        let mut numbers = device.scratch(n)?;
+        bias::forward(device, w.at(&self.bias), numbers.view_mut())?;
+        let (hidden, weight) = (hidden.view(), w.at(&self.weight));
+        product::forward(device, self.shape(n), hidden, weight, numbers.view_mut(), true)?;
+        device.download(numbers.view())
+    }
+
+    /// The gradient of the hidden states from that of the numbers, `d` `[n]`; those of weight and bias are added to dw,
+    /// summed over each group by itself.
+    fn backward(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        groups: &[Range<usize>],
+        hidden: &Buffer,
+        d: &Buffer,
+        dw: &mut Buffer,
+    ) -> Result<Buffer, KernelError> {
+        for group in groups {
+            let states = hidden.slice(group.start * self.width..group.end * self.width);
+            let d = d.slice(group.clone());
+            if let Some(dw) = self.weight.gradient(dw) {
+                product::backward_weight(device, self.shape(group.len()), states, d, dw)?;
+            }
+            if let Some(db) = self.bias.gradient(dw) {
+                bias::backward(device, d, db)?;
+            }
+        }
+        let mut d_hidden = device.scratch(hidden.len())?;
+        let weight = w.at(&self.weight);
+        product::backward_input(device, self.shape(d.len()), d.view(), weight, d_hidden.view_mut(), false)?;
+        Ok(d_hidden)
     }
 }
 
-/// The hidden states of the scored places, on the host.
-fn hidden<W: Dim>(
-    weights: &Weights,
-    kept: &Activations,
-    batch: &Batch,
-    width: W,
-) -> Result<Hidden<W, NoneTape>, ModelError> {
-    let device = weights.device();
-    let (size, n) = (width.size(), batch.scored.values().len());
-    let places = device.upload(batch.scored.values())?;
-    let mut hidden = device.scratch(n * size)?;
-    embedding::forward(device, size, kept.hidden.view(), places.view(), hidden.view_mut())?;
-    let hidden = device.download(hidden.view())?;
-    Ok(Cpu::default().tensor_from_vec(hidden, (n, width)))
+/// The hidden states of the scored places, `[n, width]`.
+fn scored(device: &Device, width: usize, hidden: &Buffer, places: &[u32]) -> Result<Buffer, KernelError> {
+    let mut scored = device.scratch(places.len() * width)?;
+    embedding::forward(device, width, hidden.view(), device.upload(places)?.view(), scored.view_mut())?;
+    Ok(scored)
 }
 
 /// A trunk with a scalar head that is only asked, of a shape that need not be known before the program runs.
@@ -96,13 +115,13 @@ impl Scorer {
     /// If a token is not in the vocabulary, or the device fails.
     pub fn values(&self, batch: &Batch) -> Result<Vec<f32>, ModelError> {
         if batch.scored.values().is_empty() {
-            return Ok(Vec::new()); // a dfdx tensor of no elements cannot be read
+            return Ok(Vec::new());
         }
-        let trunk = &self.weights.trunk;
-        let kept = trunk.forward(self.weights.values(), batch, Keep::Nothing)?;
-        let width = trunk.dims.width;
-        let hidden = hidden(&self.weights, &kept, batch, width)?;
-        Ok(Head::read(&self.weights, width)?.forward(hidden).as_vec())
+        let (trunk, w) = (&self.weights.trunk, self.weights.values());
+        let kept = trunk.forward(w, batch, Keep::Nothing)?;
+        let (device, width) = (&trunk.device, trunk.dims.width);
+        let hidden = scored(device, width, &kept.hidden, batch.scored.values())?;
+        Ok(Head::of(&self.weights)?.forward(device, w, &hidden)?)
     }
 
     /// The numbers at chosen response tokens (from 0) of each row: row by row as [`Batch::at`], in passes of
@@ -122,7 +141,7 @@ impl Scorer {
         }
         let lengths: Vec<usize> = rows.iter().map(|(sequence, _)| sequence.len()).collect();
         let mut values = Ragged::new();
-        for part in micro_batches(&lengths, tokens) {
+        for part in parts(&lengths, tokens) {
             let batch = Batch::at(dims, rows[part].iter().copied())?;
             let numbers = batch.scored.with_values(self.values(&batch)?);
             for row in numbers.expect("one number for each scored place").iter() {
@@ -271,33 +290,27 @@ impl<A: Arch> ScalarModel<A> {
         let trunk = self.weights.trunk.clone();
         let values = self.weights.shared_values();
         let kept = trunk.forward(values.get(), batch, self.weights.keep)?;
-        let hidden = hidden(&self.weights, &kept, batch, A::Width::default())?;
-        let head = Head::read(&self.weights, A::Width::default())?;
-
-        let hidden_id = hidden.ghost();
-        let (weight_id, bias_id) = (head.weight.ghost(), head.bias.ghost());
-        let (weight_place, bias_place) =
-            (self.weights.layout.range(HEAD_WEIGHT)?, self.weights.layout.range(HEAD_BIAS)?);
-        let gradient = self.weights.gradient();
+        let head = Head::of(&self.weights)?;
         let (rows, places) = (batch.tokens(), batch.scored.values().to_vec());
+        let hidden = scored(&trunk.device, trunk.dims.width, &kept.hidden, &places)?;
+        let numbers = vector(head.forward(&trunk.device, values.get(), &hidden)?);
+
+        let numbers_id = numbers.ghost();
+        let (gradient, groups) = (self.weights.gradient(), batch.scored_groups());
         let mut tape: OnTape = OwnedTape::default();
-        // First on the tape, so last to run backward: the head's gradients are complete by then.
         tape.add_backward_op(move |gradients| {
-            let d_scored = gradients.get_or_alloc_mut(&hidden_id)?.clone();
-            let d_weight = gradients.get_or_alloc_mut(&weight_id)?.clone();
-            let d_bias = gradients.get_or_alloc_mut(&bias_id)?.clone();
-            gradient.accumulate(|dw| {
-                let (device, width) = (&trunk.device, trunk.dims.width);
-                device.add(&d_weight, dw, weight_place)?;
-                device.add(&d_bias, dw, bias_place)?;
-                let (places, d_scored) = (device.upload(&places)?, device.upload(&d_scored)?);
-                let mut d_hidden = device.zeros(rows * width)?;
+            let d = gradients.get_or_alloc_mut(&numbers_id)?.clone();
+            gradient.accumulate(|sums| {
+                let (device, width, w) = (&trunk.device, trunk.dims.width, values.get());
+                let d = device.upload(&d)?;
+                let d_scored = head.backward(device, w, &groups, &hidden, &d, &mut sums.values)?;
+                let (places, mut d_hidden) = (device.upload(&places)?, device.zeros(rows * width)?);
                 embedding::backward(device, width, places.view(), d_scored.view(), d_hidden.view_mut())?;
-                trunk.backward(values.get(), kept, &d_hidden, dw)
+                trunk.backward(w, kept, &d_hidden, sums)
             });
             Ok(())
         });
-        Ok(head.forward(hidden.put_tape(tape)))
+        Ok(numbers.put_tape(tape))
     }
 
     /// The model's number for each scored place, `[n]`, without a tape.

@@ -1,8 +1,9 @@
-//! A model's parameters on its device, and their gradient.
+//! A model's parameters on its device.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::error::ModelError;
+use super::gradient::{GradientHandle, SharedGradient};
 use super::precision::Precision;
 use super::tensors::{Tensors, unshared};
 use super::trunk::{Finder, Keep, Place, Trunk, Values};
@@ -29,7 +30,7 @@ pub(crate) struct Weights {
     masters: Option<Arc<Buffer>>,
     /// What a pass keeps that will run backward.
     pub(crate) keep: Keep,
-    gradient: Arc<Mutex<Gradient>>,
+    gradient: SharedGradient,
 }
 
 /// The values that a model computes with, shared.
@@ -44,15 +45,6 @@ impl SharedValues {
     pub(crate) fn get(&self) -> Values<'_> {
         Values { trained: &self.trained, frozen: self.frozen.as_ref() }
     }
-}
-
-/// What backward passes have added up since the last update.
-#[derive(Debug, Default)]
-pub(crate) struct Gradient {
-    /// Made by the first backward pass, so that a model that is not trained has none.
-    pub(crate) values: Option<Buffer>,
-    /// The first failure of a backward pass, to be told at the update.
-    pub(crate) failed: Option<KernelError>,
 }
 
 impl Weights {
@@ -111,7 +103,7 @@ impl Weights {
             values,
             masters,
             keep: Keep::All,
-            gradient: Arc::default(),
+            gradient: SharedGradient::default(),
         })
     }
 
@@ -209,7 +201,7 @@ impl Weights {
 
     /// The same parameters with a gradient of their own.
     pub(crate) fn fork(&self) -> Self {
-        Self { gradient: Arc::default(), ..self.clone() }
+        Self { gradient: SharedGradient::default(), ..self.clone() }
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -229,11 +221,7 @@ impl Weights {
     }
 
     pub(crate) fn gradient(&self) -> GradientHandle {
-        GradientHandle {
-            len: self.layout.len(),
-            device: self.device().clone(),
-            gradient: self.gradient.clone(),
-        }
+        GradientHandle::new(self.layout.len(), self.trunk.clone(), self.gradient.clone())
     }
 
     /// All values in that precision, adapters merged.
@@ -315,43 +303,6 @@ impl Weights {
     pub(crate) fn settle(&mut self) -> Result<(), ModelError> {
         let Some(masters) = &self.masters else { return Ok(()) };
         Ok(self.values.trained.round(&self.trunk.device, self.precision, &self.layout, masters)?)
-    }
-}
-
-/// What a backward pass needs of the gradient, without the parameters.
-#[derive(Clone, Debug)]
-pub(crate) struct GradientHandle {
-    len: usize,
-    device: Device,
-    gradient: Arc<Mutex<Gradient>>,
-}
-
-impl GradientHandle {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Gradient> {
-        self.gradient.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a backward pass that adds to the gradient; a failure is kept for the update to tell.
-    pub(crate) fn accumulate(&self, pass: impl FnOnce(&mut Buffer) -> Result<(), KernelError>) {
-        let mut gradient = self.lock();
-        let Gradient { values, failed } = &mut *gradient;
-        let run = || {
-            if values.is_none() {
-                *values = Some(self.device.zeros(self.len)?);
-            }
-            pass(values.as_mut().expect("made above"))
-        };
-        if failed.is_none() {
-            *failed = run().err();
-        }
-    }
-
-    /// The gradient on the host, zeros where no backward pass has run: for tests and inspection.
-    pub(crate) fn download(&self) -> Result<Vec<f32>, KernelError> {
-        match &self.lock().values {
-            Some(values) => self.device.download(values.view()),
-            None => Ok(vec![0.0; self.len]),
-        }
     }
 }
 

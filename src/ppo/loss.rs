@@ -43,9 +43,11 @@ pub struct PolicyTargets<'a> {
     pub advantages: &'a [f32],
 }
 
-/// Sums over tokens that tell how far the policy has moved.
+/// Sums over tokens, added to token by token: so parts of a minibatch one after another give what the whole gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PolicyFigures {
+    /// The loss, in f64.
+    pub loss: f64,
     /// Tokens whose ratio was outside the clip range.
     pub clipped: f64,
     /// Estimator k3 of KL(π_old ‖ π).
@@ -60,10 +62,16 @@ impl PolicyObjective {
     /// Σ max(−Aρ, −A clip(ρ, 1 − ε, 1 + ε)) / `tokens`, with ρ = π / π_old, and the optional terms.
     ///
     /// `tokens` is the number of tokens of the whole minibatch: so the loss of a minibatch is the sum
-    /// of the losses of its parts, however it is cut (checklist, 9).
-    pub fn loss(&self, policy: LogProbs, targets: PolicyTargets<'_>, tokens: usize) -> (Loss, PolicyFigures) {
+    /// of the losses of its parts, however it is cut (checklist, 9). `figures` are added to.
+    pub fn loss(
+        &self,
+        policy: LogProbs,
+        targets: PolicyTargets<'_>,
+        tokens: usize,
+        figures: &mut PolicyFigures,
+    ) -> Loss {
         let (low, high) = (1.0 - self.clip.get(), 1.0 + self.clip_high.unwrap_or(self.clip).get());
-        let figures = self.figures(&policy, targets, (low, high));
+        figures.add(&policy, targets, (low, high));
         let LogProbs { log_probs, entropy } = policy;
         let advantages = || vector(targets.advantages.to_vec());
 
@@ -84,36 +92,41 @@ impl PolicyObjective {
         if self.entropy.get() > 0.0 {
             gain = gain + entropy * self.entropy.get();
         }
-        ((gain * (-1.0 / tokens as f32)).sum(), figures)
+        let losses = gain * (-1.0 / tokens as f32);
+        add_each(&losses.as_vec(), &mut figures.loss);
+        losses.sum()
     }
+}
 
-    fn figures(
-        &self,
-        policy: &LogProbs,
-        targets: PolicyTargets<'_>,
-        (low, high): (f32, f32),
-    ) -> PolicyFigures {
-        let mut figures = PolicyFigures::default();
+impl PolicyFigures {
+    fn add(&mut self, policy: &LogProbs, targets: PolicyTargets<'_>, (low, high): (f32, f32)) {
         for (new, old) in policy.log_probs.as_vec().iter().zip(targets.old_log_probs) {
             let d = f64::from(new - old);
             let ratio = d.exp();
-            figures.clipped += f64::from(u8::from(ratio < f64::from(low) || ratio > f64::from(high)));
-            figures.moved += ratio - 1.0 - d;
-            figures.largest_ratio_change = figures.largest_ratio_change.max((ratio - 1.0).abs());
+            self.clipped += f64::from(u8::from(ratio < f64::from(low) || ratio > f64::from(high)));
+            self.moved += ratio - 1.0 - d;
+            self.largest_ratio_change = self.largest_ratio_change.max((ratio - 1.0).abs());
         }
-        figures.entropy = policy.entropy.as_vec().iter().map(|&h| f64::from(h)).sum();
-        figures
+        add_each(&policy.entropy.as_vec(), &mut self.entropy);
+    }
+}
+
+fn add_each(numbers: &[f32], sum: &mut f64) {
+    for &number in numbers {
+        *sum += f64::from(number);
     }
 }
 
 /// Σ ½ max((V − R)², (clip(V, V_old ± ε_v) − R)²) / `tokens`; without a clip range Σ ½ (V − R)² /
-/// `tokens` (checklist, 8). `old_values` and `returns` hold one number per token.
+/// `tokens` (checklist, 8). `old_values` and `returns` hold one number per token. The loss is added to `sum` token by
+/// token, as [`PolicyFigures`] are.
 pub fn value_loss(
     values: Vector<OnTape>,
     old_values: &[f32],
     returns: &[f32],
     clip: Option<ClipRange>,
     tokens: usize,
+    sum: &mut f64,
 ) -> Loss {
     let error = |v: Vector<OnTape>| (v - vector(returns.to_vec())).square();
     let squared = match clip {
@@ -124,7 +137,9 @@ pub fn value_loss(
             error(values).maximum(error(near))
         }
     };
-    (squared * (0.5 / tokens as f32)).sum()
+    let losses = squared * (0.5 / tokens as f32);
+    add_each(&losses.as_vec(), sum);
+    losses.sum()
 }
 
 #[cfg(test)]
@@ -149,8 +164,10 @@ mod tests {
             reference_log_probs: &[-1.0; 3],
             advantages: &advantages,
         };
-        let (loss, figures) = objective.loss(out, targets, 3);
+        let mut figures = PolicyFigures::default();
+        let loss = objective.loss(out, targets, 3, &mut figures);
         let value = loss.array();
+        close(&[figures.loss as f32], &[value]);
         (value, loss.backward().get(&new).as_vec(), figures)
     }
 
@@ -206,8 +223,10 @@ mod tests {
         let loss = |values: [f32; 2], clip: Option<f32>| {
             let tensor = vector(values.to_vec());
             let clip = clip.map(ClipRange::new);
-            let loss = value_loss(tensor.leaky_trace(), &[0.0, 0.0], &[1.0, -1.0], clip, 2);
+            let mut sum = 0.0;
+            let loss = value_loss(tensor.leaky_trace(), &[0.0, 0.0], &[1.0, -1.0], clip, 2, &mut sum);
             let value = loss.array();
+            close(&[sum as f32], &[value]);
             (value, loss.backward().get(&tensor).as_vec())
         };
         let (value, gradient) = loss([0.5, 0.5], None);
@@ -223,7 +242,8 @@ mod tests {
     fn a_minibatch_s_loss_does_not_depend_on_how_it_is_cut() {
         let advantages = [0.3, -1.0, 2.0];
         let whole = policy(PolicyObjective::default(), [0.1, -0.4, 0.3], advantages).0;
-        let part = |range: std::ops::Range<usize>| {
+        let mut figures = PolicyFigures::default();
+        let part = |range: std::ops::Range<usize>, figures: &mut PolicyFigures| {
             let new = vector([0.1, -0.4, 0.3][range.clone()].to_vec());
             let entropy = vector(vec![0.5; range.len()]).leaky_trace();
             let out = LogProbs { log_probs: new.leaky_trace(), entropy };
@@ -233,8 +253,11 @@ mod tests {
                 reference_log_probs: zero,
                 advantages: &advantages[range],
             };
-            PolicyObjective::default().loss(out, targets, 3).0.array()
+            PolicyObjective::default().loss(out, targets, 3, figures).array()
         };
-        close(&[part(0..1) + part(1..3)], &[whole]);
+        close(&[part(0..1, &mut figures) + part(1..3, &mut figures)], &[whole]);
+        let mut at_once = PolicyFigures::default();
+        part(0..3, &mut at_once);
+        assert_eq!(figures, at_once, "to the bit");
     }
 }

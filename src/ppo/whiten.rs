@@ -1,6 +1,6 @@
 //! [`whiten`]: advantages of mean 0 and variance 1.
 
-use crate::data::Ragged;
+use crate::data::{Ragged, mean};
 
 /// Added to the variance before its root is taken, so that equal advantages become 0 and not NaN.
 pub const EPSILON: f64 = 1e-8;
@@ -10,7 +10,7 @@ pub const EPSILON: f64 = 1e-8;
 ///
 /// Every token counts once, so a long response counts more than a short one. There is no mask, for
 /// rows hold no pad element. The variance is that of the batch itself (divided by n, not n − 1). Sums
-/// are taken in f64. One element alone, and elements that are all equal, become 0; none stay none. A
+/// are taken in f64, and their bits do not depend on the order of the rows. One element alone, and elements that are all equal, become 0; none stay none. A
 /// NaN makes all of them NaN.
 ///
 /// ```
@@ -21,14 +21,13 @@ pub const EPSILON: f64 = 1e-8;
 /// assert_eq!(whiten(&advantages).values(), [-1.0, -1.0, 1.0, 1.0]);
 /// ```
 pub fn whiten(advantages: &Ragged<f32>) -> Ragged<f32> {
-    let values = advantages.values();
-    let tokens = values.len() as f64; // 0 tokens: what follows is never used
-    let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / tokens;
-    let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / tokens;
+    let values = || advantages.values().iter().map(|&value| f64::from(value));
+    let center = mean(values());
+    let variance = mean(values().map(|value| (value - center).powi(2)));
     let scale = (variance + EPSILON).sqrt().recip();
     let mut whitened = advantages.clone();
     for value in whitened.values_mut() {
-        *value = ((f64::from(*value) - mean) * scale) as f32;
+        *value = ((f64::from(*value) - center) * scale) as f32;
     }
     whitened
 }
@@ -78,6 +77,17 @@ mod tests {
         check(ragged([&[0.1, 0.1], &[0.1]]), &[0.0; 3]);
         // Differences far below the root of epsilon are noise and stay small.
         assert!(whiten(&ragged([&[0.0, 1e-7]])).values().iter().all(|value| value.abs() < 1e-2));
+    }
+
+    #[test]
+    fn the_order_of_rows_changes_no_bit() {
+        // Sums of these depend on their order, and what they are off by shows in the small ones.
+        let rows = [[1e16, 3.0], [1.0, 2.0], [-1e16, 1.0], [-5.0, 4.0]];
+        let ordered = whiten(&rows.into_iter().collect());
+        let turned = whiten(&[1, 0, 3, 2].into_iter().map(|row: usize| rows[row]).collect());
+        for (row, other) in [1, 0, 3, 2].into_iter().enumerate() {
+            assert_eq!(turned.row(row), ordered.row(other));
+        }
     }
 
     #[test]

@@ -220,3 +220,17 @@ fn an_input_that_does_not_fit_is_an_error() {
     let Err(PrmError::Failed(message)) = prm.judge(&[example]) else { panic!() };
     assert_eq!(message, "row 0 has 41 tokens, the model has 32 positions");
 }
+
+#[test]
+fn the_order_of_examples_changes_no_bit() {
+    let run = |examples: Vec<PrmExample>| {
+        let config =
+            PrmTrainingConfig { steps: 5, batch: NonZeroUsize::new(7).unwrap(), ..config(Objective::Mse) };
+        let mut training = PrmTraining::new(config, model(1), examples, Seed::root(3)).unwrap();
+        let losses: Vec<_> = (0..5).map(|_| training.step().unwrap().loss).collect();
+        (losses, training.state().unwrap())
+    };
+    let examples = examples(2, 20);
+    let turned = examples.iter().rev().cloned().collect();
+    assert!(run(examples) == run(turned));
+}

@@ -106,13 +106,14 @@ pub struct PrmTraining<A: Arch> {
     model: ScalarModel<A>,
     optimizer: AdamW,
     examples: Vec<PrmExample>,
+    order: Vec<usize>,
     seed: Seed,
     step: usize,
 }
 
 impl<A: Arch> PrmTraining<A> {
     /// Trains `model`, in the method the baseline's critic, on `examples`, drawn without replacement in
-    /// epochs that `seed` shuffles.
+    /// epochs that `seed` shuffles; the order that they come in changes nothing.
     ///
     /// # Errors
     /// If there is no example, or one has no steps, not one label for each, or does not fit the model; or
@@ -137,7 +138,14 @@ impl<A: Arch> PrmTraining<A> {
             Batch::check(&A::DIMS, example, sequence, places)?;
         }
         let optimizer = AdamW::new(config.optimizer, &mut model)?;
-        Ok(Self { config, model, optimizer, examples, seed, step: 0 })
+        let order = schedule::order(examples.len(), |a, b| {
+            let ([a, b], labels) =
+                ([a, b].map(|row| &examples[row]), |row: &PrmExample| row.labels.steps.clone());
+            let start = (&a.sequence, &a.step_tokens).cmp(&(&b.sequence, &b.step_tokens));
+            let label = |label| label as u8;
+            start.then_with(|| labels(a).into_iter().map(label).cmp(labels(b).into_iter().map(label)))
+        });
+        Ok(Self { config, model, optimizer, examples, order, seed, step: 0 })
     }
 
     /// Updates so far.
@@ -194,7 +202,7 @@ impl<A: Arch> PrmTraining<A> {
     pub fn step(&mut self) -> Result<PrmUpdate, PrmTrainingError> {
         let PrmTrainingConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, objective, .. } =
             self.config;
-        let drawn = schedule::draw(self.seed, self.examples.len(), batch, self.step);
+        let drawn = schedule::draw(self.seed, &self.order, batch, self.step);
         let rows: Vec<&PrmExample> = drawn.iter().map(|&row| &self.examples[row]).collect();
         let lengths: Vec<usize> = rows.iter().map(|row| row.sequence.len()).collect();
         let lines = rows.iter().map(|row| row.labels.steps.len()).sum();

@@ -97,12 +97,14 @@ pub struct BradleyTerry<A: Arch> {
     optimizer: AdamW,
     /// Chosen and rejected.
     pairs: Vec<[Sequence; 2]>,
+    order: Vec<usize>,
     seed: Seed,
     step: usize,
 }
 
 impl<A: Arch> BradleyTerry<A> {
-    /// Trains `model` on `preferences`, drawn without replacement in epochs that `seed` shuffles.
+    /// Trains `model` on `preferences`, drawn without replacement in epochs that `seed` shuffles; the order that they
+    /// come in changes nothing.
     ///
     /// # Errors
     /// If there is no preference, or one has an empty response or prompt or is longer than the model's
@@ -130,7 +132,8 @@ impl<A: Arch> BradleyTerry<A> {
             pairs.push(pair);
         }
         let optimizer = AdamW::new(config.optimizer, &mut model)?;
-        Ok(Self { config, model, optimizer, pairs, seed, step: 0 })
+        let order = schedule::order(pairs.len(), |a, b| pairs[a].cmp(&pairs[b]));
+        Ok(Self { config, model, optimizer, pairs, order, seed, step: 0 })
     }
 
     /// Updates so far.
@@ -149,7 +152,7 @@ impl<A: Arch> BradleyTerry<A> {
     /// If the loss or the gradient is not finite; the model is as before then.
     pub fn step(&mut self) -> Result<RewardModelUpdate, RewardModelError> {
         let BradleyTerryConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, .. } = self.config;
-        let drawn = schedule::draw(self.seed, self.pairs.len(), batch, self.step);
+        let drawn = schedule::draw(self.seed, &self.order, batch, self.step);
         let pairs: Vec<&[Sequence; 2]> = drawn.iter().map(|&pair| &self.pairs[pair]).collect();
         let lengths: Vec<usize> =
             pairs.iter().map(|[chosen, rejected]| chosen.len() + rejected.len()).collect();

@@ -76,12 +76,14 @@ pub struct Sft<A: Arch> {
     policy: Policy<A>,
     optimizer: AdamW,
     examples: Vec<Sequence>,
+    order: Vec<usize>,
     seed: Seed,
     step: usize,
 }
 
 impl<A: Arch> Sft<A> {
-    /// Fine-tunes `policy` on `examples`, drawn without replacement in epochs that `seed` shuffles.
+    /// Fine-tunes `policy` on `examples`, drawn without replacement in epochs that `seed` shuffles; the order that they
+    /// come in changes nothing.
     ///
     /// # Errors
     /// If there is no example, or the device has no room.
@@ -95,7 +97,8 @@ impl<A: Arch> Sft<A> {
             return Err(SftError::NoExamples);
         }
         let optimizer = AdamW::new(config.optimizer, &mut policy)?;
-        Ok(Self { config, policy, optimizer, examples, seed, step: 0 })
+        let order = schedule::order(examples.len(), |a, b| examples[a].cmp(&examples[b]));
+        Ok(Self { config, policy, optimizer, examples, order, seed, step: 0 })
     }
 
     /// Updates so far.
@@ -116,7 +119,7 @@ impl<A: Arch> Sft<A> {
     pub fn step(&mut self) -> Result<SftStep, SftError> {
         const ONE: Temperature = Temperature::new(1.0);
         let SftConfig { steps, batch, micro_batch_tokens, learning_rate, warmup, .. } = self.config;
-        let rows = schedule::draw(self.seed, self.examples.len(), batch, self.step);
+        let rows = schedule::draw(self.seed, &self.order, batch, self.step);
         let sequences: Vec<&Sequence> = rows.iter().map(|&row| &self.examples[row]).collect();
         let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.len()).collect();
         let tokens: usize = sequences.iter().map(|sequence| sequence.response.len()).sum();

@@ -75,3 +75,21 @@ fn an_example_that_does_not_fit_leaves_no_gradient_behind() {
     assert!(matches!(error, SftError::Model(ModelError::TooLong { row: 17, len: 65, .. })), "{error}");
     assert!(sft.policy().gradient().unwrap().iter().all(|&gradient| gradient == 0.0));
 }
+
+#[test]
+fn the_order_of_examples_changes_no_bit() {
+    let run = |examples: Vec<Sequence>| {
+        let config = SftConfig { batch: const { NonZeroUsize::new(7).unwrap() }, ..SftConfig::default() };
+        let policy = Policy::<Toy>::random(&Device::cpu(), Seed::root(1)).unwrap();
+        let mut sft = Sft::new(config, policy, examples, Seed::root(2)).unwrap();
+        let losses: Vec<_> = (0..5).map(|_| sft.step().unwrap().loss).collect();
+        (losses, sft.state().unwrap())
+    };
+    let example = |i: u32| Sequence {
+        prompt: vec![i % 5, 1],
+        response: (0..1 + i % 9).map(|t| (i * 3 + t * 5) % 13).collect(),
+    };
+    let examples: Vec<Sequence> = (0..20).map(example).collect();
+    let turned = examples.iter().rev().cloned().collect();
+    assert!(run(examples) == run(turned));
+}

@@ -15,19 +15,19 @@ const MIN_ELEMENTS: usize = 16 * 16 + 1;
 
 /// A matrix in memory: its first element, and the distances between rows and between columns.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<P> {
-    pub(crate) data: P,
-    pub(crate) row: usize,
-    pub(crate) column: usize,
+pub(super) struct Matrix<P> {
+    pub(super) data: P,
+    pub(super) row: usize,
+    pub(super) column: usize,
 }
 
 impl<P> Matrix<P> {
     /// Row-major, `columns` elements from one row to the next.
-    pub(crate) fn rows(data: P, columns: usize) -> Self {
+    pub(super) fn rows(data: P, columns: usize) -> Self {
         Self { data, row: columns, column: 1 }
     }
 
-    pub(crate) fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { data: self.data, row: self.column, column: self.row }
     }
 }
@@ -79,7 +79,7 @@ unsafe fn gemm_at(
 }
 
 /// [`gemm_at`] on slices, checked to hold the matrices.
-pub(crate) fn gemm(
+pub(super) fn gemm(
     threads: Threads,
     (m, n, k): (usize, usize, usize),
     c: Matrix<&mut [f32]>,
@@ -101,7 +101,7 @@ pub(crate) fn gemm(
 }
 
 /// [`gemm`] with a weight as the right matrix.
-pub(crate) fn gemm_weight(
+fn gemm_weight(
     threads: Threads,
     sizes: (usize, usize, usize),
     c: Matrix<&mut [f32]>,
@@ -118,18 +118,14 @@ pub(crate) fn gemm_weight(
 }
 
 /// A weight as the matrix `[inputs, outputs]`.
-pub(crate) fn weight(
-    layout: WeightLayout,
-    [inputs, outputs]: [usize; 2],
-    w: HostWeight<'_>,
-) -> Matrix<HostWeight<'_>> {
+fn weight(layout: WeightLayout, [inputs, outputs]: [usize; 2], w: HostWeight<'_>) -> Matrix<HostWeight<'_>> {
     match layout {
         WeightLayout::InOut => Matrix::rows(w, outputs),
         WeightLayout::OutIn => Matrix::rows(w, inputs).transposed(),
     }
 }
 
-pub(super) fn forward(
+pub(in crate::kernels) fn forward(
     threads: Threads,
     shape: Shape,
     x: &[f32],
@@ -173,7 +169,7 @@ fn rows_by_depth(
     }
 }
 
-pub(super) fn backward_input(
+pub(in crate::kernels) fn backward_input(
     threads: Threads,
     shape: Shape,
     dy: &[f32],
@@ -181,19 +177,22 @@ pub(super) fn backward_input(
     dx: &mut [f32],
     accumulate: bool,
 ) {
-    let Shape { rows, inputs, outputs, layout } = shape;
-    let w = weight(layout, [inputs, outputs], w).transposed();
-    gemm_weight(
-        threads,
-        (rows, inputs, outputs),
-        Matrix::rows(dx, inputs),
-        accumulate,
-        Matrix::rows(dy, outputs),
-        w,
-    );
+    let layout = match shape.layout {
+        WeightLayout::InOut => WeightLayout::OutIn,
+        WeightLayout::OutIn => WeightLayout::InOut,
+    };
+    // With the same care for its bits: dx of a row is that row's dy with Wᵀ.
+    let shape = Shape { inputs: shape.outputs, outputs: shape.inputs, layout, ..shape };
+    forward(threads, shape, dy, w, dx, accumulate);
 }
 
-pub(super) fn backward_weight(threads: Threads, shape: Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(in crate::kernels) fn backward_weight(
+    threads: Threads,
+    shape: Shape,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) {
     let Shape { rows, inputs, outputs, layout } = shape;
     let (x, dy) = (Matrix::rows(x, inputs), Matrix::rows(dy, outputs));
     match layout {

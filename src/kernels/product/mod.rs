@@ -1,17 +1,17 @@
 //! Products with a weight matrix: y = x W, and its two gradients.
 //!
 //! A row of the result depends on that row of x alone, to the last bit, whatever the number of rows and
-//! threads: a token sampled in a batch is the token sampled alone. A weight in bfloat16 gives what the same numbers in
-//! f32 give.
+//! threads: a token sampled in a batch is the token sampled alone. So does a row of the input's gradient on that row
+//! of dy. The weight's gradient is a sum over all rows, whose bits depend on which rows it is taken over at once. A weight
+//! in bfloat16 gives what the same numbers in f32 give.
 
-mod cpu;
+pub(super) mod cpu;
 mod packed;
 mod tile;
 mod widened;
 
 use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
 
-pub(crate) use cpu::{Matrix, gemm, gemm_weight, weight};
 pub(crate) use packed::Packed;
 pub(crate) use tile::{Left, PANEL, ROWS, Right, Tiled, multiply, tiled, with_rows};
 
@@ -198,6 +198,29 @@ mod tests {
                 for rows in [2, 3, 4, 5, 8, 17, 64, 130] {
                     assert_eq!(run(&Device::cpu(), rows), alone, "{rows} rows of {inputs} x {outputs}");
                     assert_eq!(run(&Device::cpu_single_thread(), rows), alone);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_s_gradient_has_the_same_bits_in_every_batch() {
+        for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+            for (inputs, outputs) in [(16, 64), (60, 1100), (128, 352), (700, 96), (33, 2), (3, 1)] {
+                let (dy, w) = (uniform("dy", 130 * outputs), uniform("w", inputs * outputs));
+                let run = |device: &Device, rows: usize| {
+                    let shape = Shape { rows, inputs, outputs, layout };
+                    let mut dx = vec![f32::NAN; rows * inputs];
+                    let dy = View::Host(&dy[..rows * outputs]);
+                    backward_input(device, shape, dy, View::Host(&w), ViewMut::Host(&mut dx), false).unwrap();
+                    dx
+                };
+                let all = run(&Device::cpu(), 130);
+                for rows in [1, 2, 3, 4, 5, 8, 17, 64, 65] {
+                    for device in [Device::cpu(), Device::cpu_single_thread()] {
+                        let few = run(&device, rows);
+                        assert_eq!(few, all[..rows * inputs], "{rows} rows of {inputs} x {outputs}");
+                    }
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Log-probabilities and entropies on the CPU, a block of tokens at a time.
 
+use std::ops::Range;
+
 use super::OutputLayer;
-use crate::kernels::product::{self, Matrix, WeightLayout, gemm, gemm_weight};
+use crate::kernels::product::{Shape, cpu as product};
 use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
 use crate::kernels::{HostWeight, Threads};
 
@@ -13,36 +15,15 @@ const FEWEST: usize = 256;
 /// Tokens of one task within a block.
 const ROWS: usize = 16;
 
-/// Tokens of a block: by the vocabulary alone, so that the order of summation is the same in all runs.
+/// Tokens of a block: by the vocabulary alone, so that a group's sums are the same in all runs.
 fn block(vocabulary: usize) -> usize {
     (HELD / vocabulary).clamp(FEWEST, 2048)
 }
 
-/// Room for the logits of a block, and its tokens: of all, where those of all are kept.
-fn room<'a>(
-    kept: Option<&'a mut [f32]>,
-    held: &'a mut Vec<f32>,
-    tokens: usize,
-    vocabulary: usize,
-) -> (usize, &'a mut [f32]) {
-    if let Some(kept) = kept {
-        return (tokens.max(1), kept);
+impl OutputLayer {
+    fn shape(self, rows: usize) -> Shape {
+        Shape { rows, inputs: self.width, outputs: self.vocabulary, layout: self.layout }
     }
-    let block = block(vocabulary);
-    *held = vec![0.0; block.min(tokens) * vocabulary];
-    (block, held)
-}
-
-fn weight_of(layer: OutputLayer, weight: HostWeight<'_>) -> Matrix<HostWeight<'_>> {
-    product::weight(layer.layout, [layer.width, layer.vocabulary], weight)
-}
-
-fn logits(threads: Threads, layer: OutputLayer, hidden: &[f32], weight: HostWeight<'_>, out: &mut [f32]) {
-    let OutputLayer { width, vocabulary, .. } = layer;
-    let n = hidden.len() / width;
-    let z = Matrix::rows(out, vocabulary);
-    let hidden = Matrix::rows(hidden, width);
-    gemm_weight(threads, (n, vocabulary, width), z, false, hidden, weight_of(layer, weight));
 }
 
 pub(super) fn forward(
@@ -58,13 +39,22 @@ pub(super) fn forward(
 ) {
     let OutputLayer { width, vocabulary, .. } = layer;
     let mut held = Vec::new();
-    let (block, z) = room(kept, &mut held, targets.len(), vocabulary);
+    // Where all are kept, there is room for all at once.
+    let (block, z) = match kept {
+        Some(kept) => (targets.len().max(1), kept),
+        None => {
+            let block = block(vocabulary);
+            held.resize(block.min(targets.len()) * vocabulary, 0.0);
+            (block, held.as_mut_slice())
+        }
+    };
     let inverse = 1.0 / layer.temperature;
     let results = [log_prob, entropy, log_sum].map(SharedMut::new);
     for start in (0..targets.len()).step_by(block) {
         let count = block.min(targets.len() - start);
         let z = &mut z[..count * vocabulary];
-        logits(threads, layer, &hidden[start * width..(start + count) * width], weight, z);
+        let hidden = &hidden[start * width..(start + count) * width];
+        product::forward(threads, layer.shape(count), hidden, weight, z, false);
         let z: &[f32] = z;
         for_each_task(threads, count.div_ceil(ROWS), |task| {
             let rows = task * ROWS..count.min((task + 1) * ROWS);
@@ -99,22 +89,30 @@ pub(super) fn backward(
     targets: &[u32],
     (entropy, log_sum): (&[f32], &[f32]),
     (d_log_prob, d_entropy): (&[f32], &[f32]),
+    groups: &[Range<usize>],
     d_hidden: &mut [f32],
     mut d_weight: Option<&mut [f32]>,
-    kept: Option<&mut [f32]>,
+    mut kept: Option<&mut [f32]>,
 ) {
-    let OutputLayer { width, vocabulary, layout, .. } = layer;
-    let made = kept.is_some();
+    let OutputLayer { width, vocabulary, .. } = layer;
+    let block = block(vocabulary);
     let mut held = Vec::new();
-    let (block, z) = room(kept, &mut held, targets.len(), vocabulary);
     let inverse = 1.0 / layer.temperature;
-    for start in (0..targets.len()).step_by(block) {
-        let count = block.min(targets.len() - start);
-        let hidden = &hidden[start * width..(start + count) * width];
-        let z = &mut z[..count * vocabulary];
-        if !made {
-            logits(threads, layer, hidden, weight, z);
-        }
+    let blocks = groups
+        .iter()
+        .flat_map(|group| group.clone().step_by(block).map(move |start| start..group.end.min(start + block)));
+    for Range { start, end } in blocks {
+        let count = end - start;
+        let shape = layer.shape(count);
+        let hidden = &hidden[start * width..end * width];
+        let z = match &mut kept {
+            Some(kept) => &mut kept[start * vocabulary..end * vocabulary],
+            None => {
+                held.resize(count * vocabulary, 0.0);
+                product::forward(threads, shape, hidden, weight, &mut held, false);
+                held.as_mut_slice()
+            }
+        };
         let shared = SharedMut::new(z);
         for_each_task(threads, count.div_ceil(ROWS), |task| {
             let rows = task * ROWS..count.min((task + 1) * ROWS);
@@ -133,27 +131,10 @@ pub(super) fn backward(
             });
         });
         let dz: &[f32] = z;
-        let d_hidden = Matrix::rows(&mut d_hidden[start * width..(start + count) * width], width);
-        let dz_rows = Matrix::rows(dz, vocabulary);
-        gemm_weight(
-            threads,
-            (count, width, vocabulary),
-            d_hidden,
-            false,
-            dz_rows,
-            weight_of(layer, weight).transposed(),
-        );
-        let Some(d_weight) = d_weight.as_deref_mut() else { continue };
-        let hidden = Matrix::rows(hidden, width);
-        match layout {
-            WeightLayout::InOut => {
-                let dw = Matrix::rows(d_weight, vocabulary);
-                gemm(threads, (width, vocabulary, count), dw, true, hidden.transposed(), dz_rows);
-            }
-            WeightLayout::OutIn => {
-                let dw = Matrix::rows(d_weight, width);
-                gemm(threads, (vocabulary, width, count), dw, true, dz_rows.transposed(), hidden);
-            }
+        let d_hidden = &mut d_hidden[start * width..end * width];
+        product::backward_input(threads, shape, dz, weight, d_hidden, false);
+        if let Some(d_weight) = d_weight.as_deref_mut() {
+            product::backward_weight(threads, shape, hidden, dz, d_weight);
         }
     }
 }

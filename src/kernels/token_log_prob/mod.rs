@@ -7,6 +7,8 @@
 
 mod cpu;
 
+use std::ops::Range;
+
 use super::product::WeightLayout;
 use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
 
@@ -89,8 +91,12 @@ pub fn forward<'a>(
 /// `d_hidden` (written) and, where it is wanted, `d_weight` (added to) from the gradients of both results. `logits` are
 /// those that the forward pass kept, if it did; their gradient takes their place.
 ///
+/// `groups` cut the n tokens, in order: `d_weight` is summed over each of them by itself and then over them, so that its
+/// bits are the same when they come in several calls. A row of `d_hidden` depends on that row alone.
+///
 /// # Errors
-/// If a buffer has another length or a target is not in the vocabulary.
+/// If a buffer has another length, a target is not in the vocabulary, or the groups do not hold every token once, in
+/// order.
 pub fn backward<'a>(
     device: &Device,
     layer: OutputLayer,
@@ -99,6 +105,7 @@ pub fn backward<'a>(
     targets: View<'_, u32>,
     kept: (View<'_>, View<'_>),
     gradients: (View<'_>, View<'_>),
+    groups: &[Range<usize>],
     d_hidden: ViewMut<'_>,
     d_weight: Option<ViewMut<'_>>,
     logits: Option<ViewMut<'_>>,
@@ -112,13 +119,21 @@ pub fn backward<'a>(
     for view in [entropy, log_sum, d_log_prob, d_entropy] {
         view.expect(OP, "a number per target", n)?;
     }
+    let held = groups.iter().try_fold(0, |held, group| match group.start == held && group.end >= held {
+        true => Ok(group.end),
+        false => Err(held),
+    });
+    if held != Ok(n) {
+        let (Ok(got) | Err(got)) = held;
+        return Err(KernelError::Shape { op: OP, buffer: "groups", got, needed: n });
+    }
     dispatch!(device, OP, cpu(threads) => {
         let targets = targets.host(OP)?;
         layer.check_tokens(OP, targets)?;
         cpu::backward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
             (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
-            d_hidden.host(OP)?, d_weight.map(|d_weight| d_weight.host(OP)).transpose()?,
+            groups, d_hidden.host(OP)?, d_weight.map(|d_weight| d_weight.host(OP)).transpose()?,
             logits.map(|logits| logits.host(OP)).transpose()?,
         )
     })
@@ -163,6 +178,7 @@ mod tests {
                 }
 
                 let (a, b) = (uniform("a", n), uniform("b", n));
+                let groups = [0..n / 3, n / 3..n / 3, n / 3..n];
                 let (mut dh, mut dw) = (vec![f32::NAN; hidden.len()], vec![0.0; weight.len()]);
                 let v = View::Host;
                 let (dhv, dwv) = (ViewMut::Host(&mut dh), ViewMut::Host(&mut dw));
@@ -175,6 +191,7 @@ mod tests {
                     View::Host(&targets),
                     kept,
                     gradients,
+                    &groups,
                     dhv,
                     Some(dwv),
                     None,
@@ -190,12 +207,24 @@ mod tests {
                 let (mut dh2, mut dw2) = (vec![f32::NAN; hidden.len()], vec![0.0; weight.len()]);
                 let (dhv, dwv) = (ViewMut::Host(&mut dh2), ViewMut::Host(&mut dw2));
                 let kept_logits = Some(ViewMut::Host(&mut logits));
-                backward(&Device::cpu(), layer, h, w, t, kept, gradients, dhv, Some(dwv), kept_logits)
-                    .unwrap();
-                assert_close(&dh2, &dh, 1e-5);
-                assert_close(&dw2, &dw, 1e-5);
+                backward(
+                    &Device::cpu(),
+                    layer,
+                    h,
+                    w,
+                    t,
+                    kept,
+                    gradients,
+                    &groups,
+                    dhv,
+                    Some(dwv),
+                    kept_logits,
+                )
+                .unwrap();
+                assert_eq!((dh2, dw2), (dh.clone(), dw.clone()), "whether or not logits are kept");
                 let (mut dh3, d) = (vec![f32::NAN; hidden.len()], Device::cpu_single_thread());
-                backward(&d, layer, h, w, t, kept, gradients, ViewMut::Host(&mut dh3), None, None).unwrap();
+                backward(&d, layer, h, w, t, kept, gradients, &groups, ViewMut::Host(&mut dh3), None, None)
+                    .unwrap();
                 assert_eq!(dh3, dh, "whether or not the weight's gradient is wanted");
                 let loss = |hidden: &[f32], weight: &[f32]| {
                     let [log_prob, entropy, _] = run(layer, hidden, weight, &targets);
@@ -204,6 +233,72 @@ mod tests {
                 assert_gradient(&hidden, &dh, 5e-3, |h| loss(h, &weight));
                 assert_gradient(&weight, &dw, 2e-2, |w| loss(&hidden, w));
             }
+        }
+    }
+
+    /// Log-probabilities, and the gradients of hidden states and weight, from passes over so many tokens of `n`.
+    fn in_passes(layer: OutputLayer, n: usize, passes: &[usize], keep: bool) -> [Vec<f32>; 3] {
+        const GROUP: usize = 300;
+        let OutputLayer { width, vocabulary, .. } = layer;
+        let (hidden, weight) = (uniform("h", n * width), uniform("w", width * vocabulary));
+        let targets: Vec<u32> = (0..n).map(|i| (i * 7 % vocabulary) as u32).collect();
+        let (a, b) = (uniform("a", n), uniform("b", n));
+        let (mut log_probs, mut dh, mut dw) = (vec![], vec![], vec![0.0; weight.len()]);
+        let (mut start, v) = (0, View::Host);
+        fn m(values: &mut [f32]) -> ViewMut<'_> {
+            ViewMut::Host(values)
+        }
+        for &count in passes {
+            let rows = start..start + count;
+            let (h, t) = (&hidden[start * width..rows.end * width], View::Host(&targets[rows.clone()]));
+            let [mut log_prob, mut entropy, mut log_sum] = [(); 3].map(|()| vec![f32::NAN; count]);
+            let mut logits = vec![f32::NAN; if keep { count * vocabulary } else { 0 }];
+            let (x, y, z) = (m(&mut log_prob), m(&mut entropy), m(&mut log_sum));
+            let d = Device::cpu();
+            forward(&d, layer, v(h), v(&weight), t, x, y, z, keep.then_some(m(&mut logits))).unwrap();
+            let groups: Vec<_> = (0..count).step_by(GROUP).map(|at| at..count.min(at + GROUP)).collect();
+            let stats = (View::Host(&entropy[..]), View::Host(&log_sum[..]));
+            let gradients = (v(&a[rows.clone()]), v(&b[rows.clone()]));
+            let mut d_hidden = vec![f32::NAN; h.len()];
+            let (p, q, r) = (m(&mut d_hidden), Some(m(&mut dw)), keep.then_some(m(&mut logits)));
+            backward(&d, layer, v(h), v(&weight), t, stats, gradients, &groups, p, q, r).unwrap();
+            log_probs.extend(log_prob);
+            dh.extend(d_hidden);
+            start = rows.end;
+        }
+        [log_probs, dh, dw]
+    }
+
+    #[test]
+    fn passes_of_whole_groups_add_up_to_the_same_bits() {
+        // 603 tokens are groups of 300, 300 and 3. Blocks of logits are of 256 tokens for the larger vocabularies.
+        for (width, vocabulary) in [(8, 33), (600, 50), (5, 4100), (16, 5000)] {
+            for layout in [WeightLayout::InOut, WeightLayout::OutIn] {
+                let layer = OutputLayer { width, vocabulary, layout, temperature: 0.7 };
+                let whole = in_passes(layer, 603, &[603], true);
+                for (passes, keep) in
+                    [(&[603][..], false), (&[300, 303], true), (&[300, 300, 3], true), (&[600, 3], false)]
+                {
+                    let parts = in_passes(layer, 603, passes, keep);
+                    assert!(parts == whole, "{width} x {vocabulary}, {layout:?}, passes of {passes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_that_leave_out_a_token_are_an_error() {
+        let layer = OutputLayer { width: 1, vocabulary: 2, layout: WeightLayout::InOut, temperature: 1.0 };
+        let (v, two) = (View::Host, [0.0; 2]);
+        for (groups, held) in [(vec![], 0), (vec![[0, 1]], 1), (vec![[0, 1], [0, 2]], 1), (vec![[0, 3]], 3)] {
+            let groups: Vec<_> = groups.into_iter().map(|[start, end]| start..end).collect();
+            let mut d_hidden = [0.0; 2];
+            let (pair, d) = ((v(&two), v(&two)), ViewMut::Host(&mut d_hidden));
+            let t = View::Host(&[0, 1]);
+            let error =
+                backward(&Device::cpu(), layer, v(&two), v(&two), t, pair, pair, &groups, d, None, None);
+            let message = format!("token_log_prob, gradient: `groups` holds {held} numbers, 2 are needed");
+            assert_eq!(error.unwrap_err().to_string(), message);
         }
     }
 

@@ -1,5 +1,7 @@
 //! One layer of the trunk, forward and backward.
 
+use std::ops::Range;
+
 use super::places::{LayerPlaces, Place, Values};
 use super::{Trunk, copy};
 use crate::kernels::rotary::Direction;
@@ -15,6 +17,8 @@ pub(super) struct Pass<'a> {
     pub(super) w: Values<'a>,
     pub(super) offsets: &'a Buffer<u32>,
     pub(super) positions: &'a Buffer<u32>,
+    /// Tokens over which gradients of parameters are summed by themselves.
+    pub(super) groups: &'a [Range<usize>],
 }
 
 /// A layer's activations: x `[N, width]` as it enters, what the norms kept, inputs of each product.
@@ -92,7 +96,7 @@ impl Layer {
 
     /// All activations from x, up to what the last product reads.
     fn activate(&mut self, pass: Pass<'_>, place: &LayerPlaces) -> Result<(), KernelError> {
-        let Pass { trunk, device, w, offsets, positions } = pass;
+        let Pass { trunk, device, w, offsets, positions, .. } = pass;
         let Trunk { dims, rotary: table, .. } = trunk;
         let (heads, n) = (dims.attention(), positions.len());
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
@@ -167,22 +171,22 @@ impl Layer {
         gradients: &mut Gradients,
         dw: &mut Buffer,
     ) -> Result<(), KernelError> {
-        let Pass { trunk, device, w, offsets, positions } = pass;
+        let Pass { trunk, device, w, offsets, positions, groups } = pass;
         let Trunk { dims, rotary: table, .. } = trunk;
-        let (heads, n) = (dims.attention(), positions.len());
+        let heads = dims.attention();
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
         let Self { middle, scale2, normed2, gate_up, activated, low, .. } = self;
         let d = gradients;
 
         // next ← middle + swiglu(normed2 W_gate_up) W_down
-        place.down.backward(device, w, n, (activated, &low[3]), dx, &mut d.activated, dw)?;
+        place.down.backward(device, w, groups, (activated, &low[3]), dx, &mut d.activated, dw)?;
         let (d_activated, d_gate_up) = (d.activated.view(), d.gate_up.view_mut());
         swiglu::backward(device, dims.hidden, gate_up.view(), d_activated, d_gate_up)?;
-        place.gate_up.backward(device, w, n, (normed2, &low[2]), &d.gate_up, &mut d.normed, dw)?;
+        place.gate_up.backward(device, w, groups, (normed2, &low[2]), &d.gate_up, &mut d.normed, dw)?;
         norm_backward(pass, middle, &place.feed_forward_norm, scale2, &d.normed, dx, dw)?;
 
         // middle ← x + attention(rotate(normed1 W_qkv + b_qkv)) W_out
-        place.attention_out.backward(device, w, n, (attended, &low[1]), dx, &mut d.attended, dw)?;
+        place.attention_out.backward(device, w, groups, (attended, &low[1]), dx, &mut d.attended, dw)?;
         attention::backward(
             device,
             heads,
@@ -195,10 +199,11 @@ impl Layer {
         )?;
         let (turned, stride, d_qkv) = (heads.queries + heads.keys, heads.qkv_width(), d.qkv.view_mut());
         rotary::rotate(device, table, Direction::Backward, turned, stride, positions.view(), d_qkv)?;
-        if let Some(db) = place.qkv_bias.as_ref().and_then(|place| place.gradient(dw)) {
-            bias::backward(device, d.qkv.view(), db)?;
+        for group in groups {
+            let Some(db) = place.qkv_bias.as_ref().and_then(|place| place.gradient(dw)) else { break };
+            bias::backward(device, d.qkv.slice(group.start * stride..group.end * stride), db)?;
         }
-        place.qkv.backward(device, w, n, (normed1, &low[0]), &d.qkv, &mut d.normed, dw)?;
+        place.qkv.backward(device, w, groups, (normed1, &low[0]), &d.qkv, &mut d.normed, dw)?;
         norm_backward(pass, x, &place.attention_norm, scale1, &d.normed, dx, dw)
     }
 }
@@ -213,14 +218,22 @@ pub(super) fn norm_backward(
     dx: &mut Buffer,
     dw: &mut Buffer,
 ) -> Result<(), KernelError> {
-    let Pass { trunk, device, w, .. } = pass;
+    let Pass { trunk, device, w, groups, .. } = pass;
     let width = trunk.dims.width;
     // The gradient of a weight that stays is computed as well: it costs next to nothing.
-    let mut nowhere = None;
-    let dw = match weight.gradient(dw) {
-        Some(dw) => dw,
-        None => nowhere.insert(device.zeros(width)?).view_mut(),
+    let mut nowhere = match weight {
+        Place::Trained(..) => None,
+        Place::Frozen(_) => Some(device.zeros(width)?),
     };
-    let (x, weight, scale) = (x.view(), w.at(weight), scale.view());
-    rms_norm::backward(device, width, x, weight, scale, d_normed.view(), dx.view_mut(), dw)
+    for group in groups {
+        let dw = match &mut nowhere {
+            Some(nowhere) => nowhere.view_mut(),
+            None => weight.gradient(dw).expect("a trained weight has a gradient"),
+        };
+        let rows = group.start * width..group.end * width;
+        let (x, scale, d_normed) =
+            (x.slice(rows.clone()), scale.slice(group.clone()), d_normed.slice(rows.clone()));
+        rms_norm::backward(device, width, x, w.at(weight), scale, d_normed, dx.slice_mut(rows), dw)?;
+    }
+    Ok(())
 }

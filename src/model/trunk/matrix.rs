@@ -1,5 +1,7 @@
 //! Products with a matrix that may have an adapter: y = x W + s x A B.
 
+use std::ops::Range;
+
 use super::places::{Adapter, Matrix, Values};
 use crate::kernels::product::{self, Shape, WeightLayout};
 use crate::kernels::{Buffer, Device, KernelError, Weight, bfloat16, scale};
@@ -50,36 +52,30 @@ impl Matrix {
         scale::forward(device, adapter.scale, low.view_mut())
     }
 
-    /// dx, and the gradients of what is trained added to dw, from dy and what was kept.
+    /// dx, and the gradients of what is trained added to dw, from dy and what was kept. The latter are summed over each
+    /// group of tokens by itself.
     pub(super) fn backward(
         &self,
         device: &Device,
         w: Values<'_>,
-        n: usize,
+        groups: &[Range<usize>],
         (x, low): (&Buffer, &Buffer),
         dy: &Buffer,
         dx: &mut Buffer,
         dw: &mut Buffer,
     ) -> Result<(), KernelError> {
-        if let Some(dw) = self.weight.gradient(dw) {
-            product::backward_weight(device, self.shape(n), x.view(), dy.view(), dw)?;
-        }
-        product::backward_input(
-            device,
-            self.shape(n),
-            dy.view(),
-            w.weight(&self.weight),
-            dx.view_mut(),
-            false,
-        )?;
+        let n = dy.len() / self.outputs;
+        weight_gradient(device, self.shape(n), groups, (x, dy), self.weight.range(), dw)?;
+        let weight = w.weight(&self.weight);
+        product::backward_input(device, self.shape(n), dy.view(), weight, dx.view_mut(), false)?;
         if let Some(adapter) = &self.adapter {
             let (a, b) = (w.trained.slice(adapter.a.clone()), w.trained.slice(adapter.b.clone()));
             let (into, out) = self.shapes(adapter, n);
-            product::backward_weight(device, out, low.view(), dy.view(), dw.slice_mut(adapter.b.clone()))?;
+            weight_gradient(device, out, groups, (low, dy), Some(&adapter.b), dw)?;
             let mut d_low = device.scratch(n * adapter.rank)?;
             product::backward_input(device, out, dy.view(), b, d_low.view_mut(), false)?;
             scale::forward(device, adapter.scale, d_low.view_mut())?;
-            product::backward_weight(device, into, x.view(), d_low.view(), dw.slice_mut(adapter.a.clone()))?;
+            weight_gradient(device, into, groups, (x, &d_low), Some(&adapter.a), dw)?;
             product::backward_input(device, into, d_low.view(), a, dx.view_mut(), true)?;
         }
         Ok(())
@@ -111,4 +107,23 @@ impl Matrix {
         product::forward(device, shape, a.view(), b, merged.view_mut(), true)?;
         Ok(Some(merged))
     }
+}
+
+/// Adds xᵀ dy of one group of tokens after another to a part of the gradient, if what it is of is trained.
+fn weight_gradient(
+    device: &Device,
+    shape: Shape,
+    groups: &[Range<usize>],
+    (x, dy): (&Buffer, &Buffer),
+    part: Option<&Range<usize>>,
+    dw: &mut Buffer,
+) -> Result<(), KernelError> {
+    let Some(part) = part else { return Ok(()) };
+    for group in groups {
+        let shape = Shape { rows: group.len(), ..shape };
+        let x = x.slice(group.start * shape.inputs..group.end * shape.inputs);
+        let dy = dy.slice(group.start * shape.outputs..group.end * shape.outputs);
+        product::backward_weight(device, shape, x, dy, dw.slice_mut(part.clone()))?;
+    }
+    Ok(())
 }

@@ -14,9 +14,12 @@ mod layer;
 mod matrix;
 mod places;
 
+use std::ops::Range;
+
 use super::arch::Dims;
 use super::batch::Batch;
 use super::error::ModelError;
+use super::gradient::Sums;
 use super::tuning::Tuning;
 use crate::kernels::{Buffer, Device, KernelError, embedding, rms_norm, rotary};
 use layer::{Gradients, Layer, Pass, norm_backward};
@@ -38,6 +41,8 @@ pub(crate) struct Activations {
     tokens: Buffer<u32>,
     offsets: Buffer<u32>,
     positions: Buffer<u32>,
+    /// [`Batch::groups`]
+    groups: Vec<Range<usize>>,
     /// Of the layers that the backward pass goes through: the last ones.
     layers: Vec<Kept>,
     last: Buffer,
@@ -110,7 +115,8 @@ impl Trunk {
         let tokens = device.upload(&batch.tokens)?;
         let offsets = device.upload(&batch.offsets)?;
         let positions = device.upload(&batch.positions)?;
-        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions };
+        let groups = batch.groups();
+        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions, groups: &groups };
         let kept_from = if keep == Keep::Nothing { dims.layers } else { places.lowest() };
         let mut layers = Vec::with_capacity(dims.layers - kept_from);
         let mut x = device.scratch(n * dims.width)?;
@@ -144,10 +150,11 @@ impl Trunk {
         let mut hidden = device.scratch(n * dims.width)?;
         let (norm, result, kept) = (w.at(&places.norm), hidden.view_mut(), scale.view_mut());
         rms_norm::forward(device, dims.width, dims.norm_epsilon, x.view(), norm, result, kept)?;
-        Ok(Activations { tokens, offsets, positions, layers, last: x, scale, hidden })
+        Ok(Activations { tokens, offsets, positions, groups, layers, last: x, scale, hidden })
     }
 
-    /// Adds the gradient of what is trained to `dw`, from that of the hidden states `[N, width]`.
+    /// Adds the gradient of what is trained to `sums`, from that of the hidden states `[N, width]`: group by group, so
+    /// that its bits are the same whether groups come in one pass or in several.
     ///
     /// # Errors
     /// If the device fails, or the pass kept nothing ([`Keep::Nothing`]).
@@ -156,17 +163,18 @@ impl Trunk {
         w: Values<'_>,
         kept: Activations,
         d_hidden: &Buffer,
-        dw: &mut Buffer,
+        sums: &mut Sums,
     ) -> Result<(), KernelError> {
         let Self { dims, device, places, .. } = self;
-        let Activations { tokens, offsets, positions, layers, last, scale, .. } = kept;
+        let Activations { tokens, offsets, positions, groups, layers, last, scale, .. } = kept;
         let n = tokens.len();
         let needed = dims.layers - places.lowest();
         if layers.len() != needed {
             let got = layers.len();
             return Err(KernelError::Shape { op: "trunk, gradient", buffer: "layers kept", got, needed });
         }
-        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions };
+        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions, groups: &groups };
+        let dw = &mut sums.values;
         let mut dx = device.zeros(n * dims.width)?;
         norm_backward(pass, &last, &places.norm, &scale, d_hidden, &mut dx, dw)?;
         let mut gradients = Gradients::new(device, dims, n)?;
@@ -186,9 +194,11 @@ impl Trunk {
             layer.backward(pass, place, &mut dx, &mut gradients, dw)?;
             again = Some(layer);
         }
-        match places.embedding.gradient(dw) {
-            Some(d_table) => embedding::backward(device, dims.width, tokens.view(), dx.view(), d_table),
-            None => Ok(()),
+        match places.embedding {
+            Place::Trained(..) => {
+                sums.embedded.add(device, dims.width, &device.download(tokens.view())?, &dx)
+            }
+            Place::Frozen(_) => Ok(()),
         }
     }
 }
@@ -231,7 +241,7 @@ mod tests {
                 batch.offsets.push(batch.tokens.len() as u32);
             }
             let kept = trunk.forward(values, &batch, Keep::All).unwrap();
-            let Activations { tokens, offsets, positions, layers, last, scale, hidden } = kept;
+            let Activations { tokens, offsets, positions, groups: _, layers, last, scale, hidden } = kept;
             assert_eq!(
                 (tokens.len(), positions.len(), offsets.len()),
                 (batch.tokens(), batch.tokens(), lengths.len() + 1)

@@ -46,8 +46,13 @@ impl<'a> Values<'a> {
 impl Place {
     /// Where the gradient of what is here goes; nowhere, if it is not trained.
     pub(crate) fn gradient<'a>(&self, dw: &'a mut Buffer) -> Option<ViewMut<'a>> {
+        Some(dw.slice_mut(self.range()?.clone()))
+    }
+
+    /// Where that stands in the gradient.
+    pub(crate) fn range(&self) -> Option<&Range<usize>> {
         match self {
-            Self::Trained(_, range) => Some(dw.slice_mut(range.clone())),
+            Self::Trained(_, range) => Some(range),
             Self::Frozen(_) => None,
         }
     }

@@ -1,10 +1,10 @@
 //! From rewards to what the update learns from, one number per token.
 
 use super::Trainer;
-use super::report::{Figures, explained_variance, mean};
+use super::report::{Figures, explained_variance};
 use super::rewards::Rewarded;
-use crate::data::{Ragged, Sequence};
-use crate::model::{Arch, Batch, micro_batches};
+use crate::data::{Ragged, Sequence, mean};
+use crate::model::{Arch, Batch, parts};
 use crate::ppo::{Experience, whiten};
 use crate::reward::{KlEstimator, ResponseReward, token_rewards};
 use crate::trainer::error::TrainerError;
@@ -28,7 +28,7 @@ impl<A: Arch> Trainer<A> {
         let temperature = self.config.sampling.temperature;
         let lengths: Vec<usize> = sequences.iter().map(Sequence::len).collect();
         let (mut reference, mut values) = (Vec::new(), Vec::new());
-        for part in micro_batches(&lengths, self.config.update.micro_batch_tokens.get()) {
+        for part in parts(&lengths, self.config.update.micro_batch_tokens.get()) {
             let batch = Batch::responses(&A::DIMS, &sequences[part])?;
             reference.extend(self.reference.log_probs_no_grad(&batch, temperature)?.log_probs);
             values.extend(self.learner.critic.values_no_grad(&batch)?);

@@ -2,6 +2,7 @@
 
 use super::Trainer;
 use super::rewards::Rewarded;
+use crate::data::mean;
 use crate::model::Arch;
 use crate::ppo::UpdateFigures;
 use crate::trainer::error::TrainerError;
@@ -56,11 +57,6 @@ pub(super) struct Figures {
     pub(super) returns: f64,
     pub(super) advantage: f64,
     pub(super) explained_variance: f64,
-}
-
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (count, sum) = values.fold((0, 0.0), |(count, sum), value| (count + 1, sum + value));
-    if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
 /// 1 − Var(R − V) / Var(R); 0 where all returns are equal.
