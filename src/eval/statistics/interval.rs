@@ -81,7 +81,7 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: &Seed) -> Result<I
 }
 
 /// The quantile of sorted values, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     below + (above - below) * at.fract()

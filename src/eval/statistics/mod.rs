@@ -1,6 +1,7 @@
 //! Statistics of evaluation. Where there is nothing to compute from, the answer is an error and not
 //! a number.
 
+mod crossed;
 mod first_error;
 mod interval;
 mod pass_at_k;
@@ -8,6 +9,7 @@ mod scores;
 
 use thiserror::Error;
 
+pub use crossed::Crossed;
 pub use first_error::{FirstError, first_error, predicted_first_error};
 pub use interval::{Interval, bootstrap_mean, mean_over_seeds};
 pub use pass_at_k::pass_at_k;
