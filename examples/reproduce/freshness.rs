@@ -1,0 +1,59 @@
+//! Study 7's record: how good a PRM is on responses of a policy that is trained with it.
+
+use pspo::data::Label;
+use pspo::eval::statistics::{auroc, first_error, label_accuracy};
+use pspo::prm::HeldOut;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FreshnessRecord {
+    pub seed: u64,
+    pub rows: Vec<FreshnessRow>,
+}
+
+/// At one checkpoint. A figure that its responses do not allow is absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FreshnessRow {
+    pub iteration: usize,
+    pub responses: usize,
+    pub auroc: Option<f64>,
+    pub accuracy: Option<f64>,
+    pub first_error_f1: Option<f64>,
+    /// The mean over lines of |said − true share|, in ten bins of what the PRM says of the chance that a line is good.
+    pub calibration_error: Option<f64>,
+    /// The mean of what it says less the share that is good: above 0 it is too sure.
+    pub bias: Option<f64>,
+}
+
+impl FreshnessRow {
+    /// By the truth about the responses.
+    pub fn of(iteration: usize, responses: usize, held_out: &HeldOut) -> Self {
+        let (scores, labels) = held_out.lines();
+        let (predicted, labelled) = held_out.first_errors(0.0);
+        let (calibration_error, bias) = calibration(&scores, &labels).unzip();
+        Self {
+            iteration,
+            responses,
+            auroc: auroc(&scores, &labels).ok(),
+            accuracy: label_accuracy(&scores, &labels).ok(),
+            first_error_f1: first_error(&predicted, &labelled).ok().map(|found| found.f1),
+            calibration_error,
+            bias,
+        }
+    }
+}
+
+/// Expected calibration error and bias of (score + 1) / 2 as the chance that a line is good.
+fn calibration(scores: &[f32], labels: &[Label]) -> Option<(f64, f64)> {
+    const BINS: usize = 10;
+    let mut bins = [(0.0, 0.0); BINS];
+    for (&score, label) in scores.iter().zip(labels) {
+        let said = (f64::from(score) + 1.0) / 2.0;
+        let bin = &mut bins[((said * BINS as f64) as usize).min(BINS - 1)];
+        bin.0 += said;
+        bin.1 += f64::from(u8::from(*label == Label::Good));
+    }
+    let lines = scores.len() as f64;
+    let over = |of: fn(f64) -> f64| bins.iter().map(|(said, good)| of(said - good)).sum::<f64>() / lines;
+    (!scores.is_empty()).then(|| (over(f64::abs), over(|difference| difference)))
+}

@@ -1,0 +1,406 @@
+//! One seed's stages. What several trainings need, such as the start policy and the labels, is made once and kept.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pspo::data::{Labels, Parameters, Problem, Seed};
+use pspo::kernels::Device;
+use pspo::label::{BinarySearch, EveryPrefix};
+use pspo::model::{Arch, Policy, ScalarModel};
+use pspo::plugin::value_init::TRUNK;
+use pspo::plugin::{
+    CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ProcessRewardModel, ValueInit, ValueInitError,
+    ValueSources,
+};
+use pspo::prm::{HeldOut, PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
+use pspo::problems::Oracle;
+use pspo::prompts::Exchange;
+use pspo::sft::Sft;
+use pspo::steps::Lines;
+use pspo::trainer::events::Events;
+use pspo::trainer::{
+    Checkpoint, Evaluation, JudgedRollout, Parts, PpoConfig, Run, Stage, Trainer, TrainerError, evaluate,
+};
+use pspo::value::{FromPolicy, FromPrm};
+use pspo_oracle_prm::{OraclePrm, OraclePrmConfig};
+
+use crate::Result;
+use crate::config::{Collect, FreshnessStudy, LabelStudy, Tuned};
+use crate::data::{Asked, PrmData, comments_as_code, returns};
+use crate::freshness::{FreshnessRecord, FreshnessRow};
+use crate::labels::{LabelRecord, LabelRow};
+use crate::record::{Curves, Record, Test};
+use crate::setting::{Setting, TEMPERATURES, Tiny};
+use crate::shuffled::Shuffled;
+use crate::variant::{self, Prm, Scores, Start, Variant};
+
+/// A seed and its folder.
+pub struct Lab<'a> {
+    setting: &'a Setting,
+    number: u64,
+    seed: Seed,
+    device: Device,
+    run: Run,
+}
+
+impl<'a> Lab<'a> {
+    /// Begins with the seed `number` in `folder`, or goes on.
+    pub fn new(setting: &'a Setting, number: u64, folder: &Path) -> Result<Self> {
+        let about = serde_json::json!({ "example": "reproduce", "seed": number, "config": setting.config });
+        let run = Run::start(folder, &about, folder.join("run.json").is_file())?;
+        Ok(Self { setting, number, seed: Seed::root(number), device: Device::cpu(), run })
+    }
+
+    /// π_ref.
+    pub fn start(&mut self) -> Result<Policy<Tiny>> {
+        let Setting { config, sft, tokenizer, .. } = self.setting;
+        let example = |problem: &Arc<Problem>| {
+            tokenizer.example(&problem.prompt, problem.solution.as_deref().unwrap_or_default())
+        };
+        let examples = sft.iter().map(example).collect::<std::result::Result<_, _>>()?;
+        let policy = Policy::random(&self.device, self.seed.child("policy"))?;
+        let mut sft = Sft::new(config.sft.clone(), policy, examples, self.seed.child("sft"))?;
+        self.run.stage(&mut sft)?;
+        Ok(sft.into_policy())
+    }
+
+    /// The baseline whose checkpoints PRM data is sampled from. It trains as the config says, whatever was tuned.
+    pub fn source(&mut self, start: &Policy<Tiny>) -> Result<(Trainer<Tiny>, Vec<Checkpoint>)> {
+        let mut trainer = Trainer::from_parts(self.parts(start, self.setting.config.ppo(None), "source")?)?;
+        let checkpoints = self.run.stage_keeping(&mut trainer, self.setting.config.collect.checkpoints)?;
+        Ok((trainer, checkpoints))
+    }
+
+    /// The parts of the baseline.
+    fn parts(&self, start: &Policy<Tiny>, config: PpoConfig, name: &str) -> Result<Parts<Tiny>> {
+        Ok(Parts {
+            device: self.device.clone(),
+            policy: start.fork(),
+            tokenizer: self.setting.tokenizer.clone(),
+            exchange: Exchange::default(),
+            problems: self.setting.rl.clone(),
+            splitter: CheckedSplitter::new(Lines::python()),
+            verifier: self.setting.verifier(false)?,
+            prm: None,
+            dense: None,
+            outcome: variant::BASELINE.outcome(),
+            reward_model: None,
+            value_init: CheckedValueInit::new(FromPolicy::default()),
+            config,
+            seed: self.seed.child("rl"),
+            name: name.into(),
+        })
+    }
+
+    /// Trains a variant, or goes on with it: its trainer at the end, and the checkpoints on its way.
+    fn train(&mut self, variant: &Variant, tuned: &Tuned) -> Result<(Trainer<Tiny>, Vec<Checkpoint>)> {
+        let start = self.start()?;
+        let mut config = self.setting.config.ppo(Some(tuned));
+        if variant.longer {
+            config.iterations += self.worth_of_labels(&start)?;
+        }
+        let mut parts = self.parts(&start, config, &stage(variant, tuned))?;
+        parts.outcome = variant.outcome();
+        parts.verifier = self.setting.verifier(variant.fraction)?;
+        self.equip(&mut parts, variant, &start)?;
+        let mut trainer = Trainer::from_parts(parts)?;
+        let checkpoints = self.run.stage_keeping(&mut trainer, self.setting.config.freshness.checkpoints)?;
+        Ok((trainer, checkpoints))
+    }
+
+    /// The record of a variant's training, with tests of what came out where they are asked for.
+    pub fn record(&mut self, variant: &Variant, tuned: &Tuned, tested: bool) -> Result<Record> {
+        let (trainer, _) = self.train(variant, tuned)?;
+        let stage = stage(variant, tuned);
+        let tests = if tested { self.test(&stage, trainer.policy())? } else { Vec::new() };
+        let curves = Curves::read(&self.run.folder().read_events()?, &stage);
+        Ok(Record {
+            arm: variant.name.to_owned(),
+            seed: self.number,
+            tuned: Some(*tuned),
+            tests,
+            curves,
+            seconds: self.seconds(&stage),
+        })
+    }
+
+    fn seconds(&self, stage: &str) -> f64 {
+        self.run.seconds().get(stage).copied().unwrap_or_default()
+    }
+
+    /// The start policy's record.
+    pub fn untrained(&mut self) -> Result<Record> {
+        let start = self.start()?;
+        let tests = self.test("sft", &start)?;
+        let (arm, seconds) = ("sft".to_owned(), self.seconds("sft"));
+        Ok(Record { arm, seed: self.number, tuned: None, tests, curves: Curves::default(), seconds })
+    }
+
+    /// PRM, dense rewards and the critic's start.
+    fn equip(&mut self, parts: &mut Parts<Tiny>, variant: &Variant, start: &Policy<Tiny>) -> Result<()> {
+        let objective = variant.prm.objective;
+        let parameters = if variant.takes_prm() { Some(self.prm(start, &variant.prm)?) } else { None };
+        let prm = match &parameters {
+            Some(parameters) => {
+                Some(TrainedPrm::new(ScalarModel::<Tiny>::new(&self.device, parameters)?, objective))
+            }
+            None => None,
+        };
+        let seed = self.seed.child("shuffled");
+        parts.prm = match (variant.scores, prm) {
+            (Some(Scores::Oracle), _) => Some(CheckedPrm::new(OraclePrm::new(OraclePrmConfig::default()))),
+            (Some(Scores::Shuffled), Some(prm)) => Some(CheckedPrm::new(Shuffled { prm, seed })),
+            (Some(Scores::Prm), Some(prm)) => Some(CheckedPrm::new(prm)),
+            _ => None,
+        }
+        .map(Arc::new);
+        parts.dense = variant.scores.map(|_| variant.guard.rule());
+        let given = match (variant.start, parameters) {
+            (Start::Prm { rescale }, Some(parameters)) => Some(Given { parameters, rescale }),
+            (Start::Critic, _) => {
+                Some(Given { parameters: self.source(start)?.0.critic().parameters()?, rescale: false })
+            }
+            (Start::Returns, _) => Some(Given { parameters: self.returns(start)?, rescale: true }),
+            _ => None,
+        };
+        if let Some(given) = given {
+            parts.value_init = CheckedValueInit::new(given);
+        }
+        Ok(())
+    }
+
+    /// A PRM, trained from the baseline's critic.
+    pub fn prm(&mut self, start: &Policy<Tiny>, prm: &Prm) -> Result<Parameters> {
+        let (source, checkpoints) = self.source(start)?;
+        let examples = self.examples(&checkpoints, prm)?;
+        let config = PrmTrainingConfig { objective: prm.objective, ..self.setting.config.prm.clone() };
+        self.fit(&prm.name(), source.critic().parameters()?, examples, config)
+    }
+
+    /// What a PRM learns from.
+    fn examples(&mut self, checkpoints: &[Checkpoint], prm: &Prm) -> Result<Vec<PrmExample>> {
+        let collect = &self.setting.config.collect;
+        // Responses to a prompt have streams of their own: the first four of eight are the four.
+        let responses = prm.half_responses.map_or(collect.responses, |halves| halves.div_ceil(2));
+        let data = self.labels(checkpoints, responses)?;
+        let every = if prm.half_responses == Some(1) { 2 } else { 1 };
+        let selection = prm.selection.unwrap_or(collect.selection);
+        let prompts = data.prompts.into_iter().step_by(every);
+        let kept = selection.select(prompts, |(_, example)| example.labels.class).into_iter();
+        let example = |(_, example): (_, PrmExample)| match prm.neutral {
+            true => example,
+            false => PrmExample { labels: comments_as_code(&example.labels), ..example },
+        };
+        Ok(kept.map(example).collect())
+    }
+
+    /// Responses of the baseline's checkpoints, `responses` to each prompt, with a label for every line.
+    fn labels(&mut self, checkpoints: &[Checkpoint], responses: usize) -> Result<PrmData> {
+        let Self { setting, seed, device, run, .. } = self;
+        let Collect { prompts, completions, .. } = setting.config.collect;
+        let pool = setting.verifier(false)?;
+        Ok(run.once(&format!("labels-{responses}"), |_| {
+            let mut data = PrmData::default();
+            for (number, checkpoint) in checkpoints.iter().enumerate() {
+                let policy = Policy::new(device, checkpoint.group("policy")?)?;
+                let seed = seed.child("labels").index(number as u64);
+                let problems = problems(setting, number * prompts, prompts);
+                let asked = Asked { policy: &policy, problems: &problems, responses, seed };
+                let part = asked.labelled(setting, &pool, BinarySearch::best_of(completions))?;
+                data.prompts.extend(part.prompts);
+                data.cost += part.cost;
+            }
+            Ok(data)
+        })?)
+    }
+
+    /// Study 4: labels of responses by each labeler, beside the truth.
+    pub fn compare_labels(&mut self) -> Result<LabelRecord> {
+        let start = self.start()?;
+        let (_, checkpoints) = self.source(&start)?;
+        let LabelStudy { completions, prompts, responses } = self.setting.config.labels.clone();
+        let pool = self.setting.verifier(false)?;
+        let mut rows = Vec::new();
+        for every_prefix in [false, true] {
+            for &k in &completions {
+                let Self { setting, seed, device, run, .. } = self;
+                let kind = if every_prefix { "every-prefix" } else { "binary-search" };
+                rows.push(run.once(&format!("compared-{kind}-{k}"), |_| {
+                    let labeler = kind.to_owned();
+                    let mut row = LabelRow { labeler, completions_asked: k, ..LabelRow::default() };
+                    for (number, checkpoint) in checkpoints.iter().enumerate() {
+                        let policy = Policy::new(device, checkpoint.group("policy")?)?;
+                        // From the other end of the problems than the PRM's data, with the same completions for all K.
+                        let first = setting.rl.len().saturating_sub((number + 1) * prompts);
+                        let problems = problems(setting, first, prompts);
+                        let seed = seed.child("compared labels").index(number as u64);
+                        let asked = Asked { policy: &policy, problems: &problems, responses, seed };
+                        let data = match every_prefix {
+                            true => asked.labelled(setting, &pool, EveryPrefix::best_of(k))?,
+                            false => asked.labelled(setting, &pool, BinarySearch::best_of(k))?,
+                        };
+                        row.count(&problems, &data);
+                    }
+                    Ok(row)
+                })?);
+            }
+        }
+        Ok(LabelRecord { seed: self.number, rows })
+    }
+
+    /// Study 7: how good the PRM is on responses of the policy that trains with it.
+    pub fn freshness(&mut self, tuned: &Tuned) -> Result<FreshnessRecord> {
+        let start = self.start()?;
+        let (_, checkpoints) = self.train(&variant::BOTH, tuned)?;
+        let parameters = self.prm(&start, &variant::BOTH.prm)?;
+        let prm = TrainedPrm::new(
+            ScalarModel::<Tiny>::new(&self.device, &parameters)?,
+            variant::BOTH.prm.objective,
+        );
+        let FreshnessStudy { prompts, responses, .. } = self.setting.config.freshness;
+        let problems = problems(self.setting, self.setting.rl.len().saturating_sub(prompts), prompts);
+        let pool = self.setting.verifier(false)?;
+        let mut policies = vec![start];
+        for checkpoint in &checkpoints {
+            policies.push(Policy::new(&self.device, checkpoint.group("policy")?)?);
+        }
+        let iterations = self.setting.config.ppo.iterations;
+        let mut rows = Vec::new();
+        for (number, policy) in policies.iter().enumerate() {
+            let seed = self.seed.child("freshness").index(number as u64);
+            let judged =
+                Asked { policy, problems: &problems, responses, seed }.judged(self.setting, &pool)?;
+            let known: Vec<_> = judged.iter().filter_map(|row| Some((row, truth(row)?))).collect();
+            let inputs: Vec<_> = known
+                .iter()
+                .map(|(row, _)| {
+                    PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens)
+                })
+                .collect();
+            let scores = prm.scores(&inputs)?;
+            let labels = known.iter().map(|(_, labels)| labels.steps.clone());
+            let iteration = iterations * number / checkpoints.len().max(1);
+            rows.push(FreshnessRow::of(iteration, judged.len(), &HeldOut::new(scores, labels)?));
+        }
+        Ok(FreshnessRecord { seed: self.number, rows })
+    }
+
+    /// A critic fitted to the returns of the start policy, by as many responses as the PRM's.
+    fn returns(&mut self, start: &Policy<Tiny>) -> Result<Parameters> {
+        let Collect { prompts, checkpoints, responses, .. } = self.setting.config.collect;
+        let problems = problems(self.setting, 0, prompts * checkpoints as usize);
+        let asked = Asked { policy: start, problems: &problems, responses, seed: self.seed.child("returns") };
+        let examples = returns(&asked.judged(self.setting, &self.setting.verifier(false)?)?);
+        let mut critic = Parameters::zeros(Tiny::DIMS.scalar_layout());
+        critic.copy_prefix_from(&start.parameters()?, TRUNK)?;
+        self.fit("returns-critic", critic, examples, self.setting.config.prm.clone())
+    }
+
+    fn fit(
+        &mut self,
+        name: &str,
+        from: Parameters,
+        examples: Vec<PrmExample>,
+        config: PrmTrainingConfig,
+    ) -> Result<Parameters> {
+        let start = ScalarModel::<Tiny>::new(&self.device, &from)?;
+        let training = PrmTraining::new(config, start, examples, self.seed.child("prm"))?;
+        let mut training = Named { name: name.to_owned(), training };
+        self.run.stage(&mut training)?;
+        Ok(training.training.model().parameters()?)
+    }
+
+    /// Iterations that sample as many tokens as the labels took.
+    fn worth_of_labels(&mut self, start: &Policy<Tiny>) -> Result<usize> {
+        let (_, checkpoints) = self.source(start)?;
+        let labels = self.labels(&checkpoints, self.setting.config.collect.responses)?.tokens() as f64;
+        let curves = Curves::read(&self.run.folder().read_events()?, "source");
+        let ppo = &self.setting.config.ppo;
+        let rows = (ppo.prompts.get() * ppo.responses.get()) as f64;
+        Ok((labels / (rows * curves.mean_tokens())).ceil() as usize)
+    }
+
+    /// Pass@1's samples at both temperatures.
+    fn test(&mut self, name: &str, policy: &Policy<Tiny>) -> Result<Vec<Test>> {
+        let Setting { config, tokenizer, held_out, .. } = self.setting;
+        let (pool, seed) = (self.setting.verifier(false)?, self.seed.child("eval"));
+        let mut tests = Vec::new();
+        for temperature in TEMPERATURES {
+            let sampling = self.setting.testing(temperature);
+            let result: Evaluation = self.run.once(&format!("eval-{name}-{}", temperature.get()), |_| {
+                let exchange = Exchange::default();
+                evaluate(
+                    policy,
+                    tokenizer,
+                    &exchange,
+                    held_out,
+                    &pool,
+                    config.samples,
+                    &sampling,
+                    seed.clone(),
+                )
+            })?;
+            tests.push(Test::of(temperature, &result));
+        }
+        Ok(tests)
+    }
+}
+
+/// The name of a variant's stage.
+fn stage(variant: &Variant, tuned: &Tuned) -> String {
+    format!("{}-{}", variant.name, tuned.name())
+}
+
+/// `count` problems of RL's from `first` on.
+fn problems(setting: &Setting, first: usize, count: usize) -> Vec<Arc<Problem>> {
+    (first..first + count).filter_map(|problem| setting.rl.get(problem).cloned()).collect()
+}
+
+/// The truth about lines, where it is known.
+fn truth(row: &JudgedRollout) -> Option<Labels> {
+    Oracle::new(&row.problem).ok()?.labels(&row.steps, row.passes?).ok()
+}
+
+/// A critic that starts from a model's parameters, by the rule for those of a PRM.
+struct Given {
+    parameters: Parameters,
+    rescale: bool,
+}
+
+impl ValueInit for Given {
+    fn init(&self, sources: ValueSources<'_>) -> std::result::Result<Parameters, ValueInitError> {
+        FromPrm { rescale: self.rescale }.init(sources.with_prm(Some(&self.parameters)))
+    }
+}
+
+/// A PRM's training under a name of its own: a seed has several.
+struct Named {
+    name: String,
+    training: PrmTraining<Tiny>,
+}
+
+impl Stage for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn total(&self) -> u64 {
+        self.training.total()
+    }
+
+    fn done(&self) -> u64 {
+        self.training.done()
+    }
+
+    fn advance(&mut self, events: &mut Events) -> std::result::Result<(), TrainerError> {
+        self.training.advance(events)
+    }
+
+    fn checkpoint(&self) -> std::result::Result<Checkpoint, TrainerError> {
+        self.training.checkpoint()
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> std::result::Result<(), TrainerError> {
+        Stage::restore(&mut self.training, checkpoint)
+    }
+}

@@ -1,0 +1,127 @@
+//! Which of the paper's findings hold, on generated problems whose truth is known: seven studies with intervals.
+//!
+//! ```text
+//! cargo run --release --example reproduce -- --study 1 [--seeds 0..10] [--jobs 2] [--out runs/reproduce]
+//! cargo run --release --example reproduce -- --report
+//! ```
+//!
+//! - `--study N`, once or several times: runs what is missing of that study, by default of all of them
+//! - `--seeds A..B`: trainings with these seeds; `--tune` are those that step sizes and β are chosen on
+//! - `--jobs`: seeds trained at a time, one thread each; what comes out does not depend on it
+//! - `--results FOLDER`: a record of each training, by default `examples/reproduce/results`; what has one is not done again
+//! - `--out FOLDER`: checkpoints, from which a run that was stopped goes on
+//! - `--config FILE`: by default `examples/reproduce/full.toml`; `--quick` takes a small one and a temporary folder
+//! - `--report`: writes tables (CSV and Markdown), plots and `report.html` from the records that there are
+//!
+//! Stopped and started again, it goes on where it was.
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+mod config;
+mod data;
+mod freshness;
+mod lab;
+mod labels;
+mod record;
+mod report;
+mod setting;
+mod shuffled;
+mod study;
+mod tables;
+mod tune;
+mod variant;
+mod work;
+
+use config::Config;
+use record::Records;
+use setting::Setting;
+use study::{STUDIES, Study};
+use work::Works;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const FULL: &str = include_str!("full.toml");
+const QUICK: &str = include_str!("quick.toml");
+
+struct Arguments {
+    studies: Vec<&'static Study>,
+    seeds: Vec<u64>,
+    tune: Vec<u64>,
+    jobs: NonZeroUsize,
+    results: PathBuf,
+    out: PathBuf,
+    config: String,
+    report_only: bool,
+}
+
+fn main() -> Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let folder = if quick { Some(tempfile::tempdir()?) } else { None };
+    let arguments = arguments(folder.as_ref().map(|folder| folder.path()))?;
+    let config: Config = toml::from_str(&arguments.config)?;
+    let records = Records::open(&arguments.results, &config)?;
+    let setting = Setting::new(config)?;
+    if !arguments.report_only {
+        let works = Works { setting: &setting, records: &records, out: &arguments.out, jobs: arguments.jobs };
+        works.run(&arguments.studies, &arguments.seeds, &arguments.tune)?;
+    }
+    report::write(&setting, &records, &arguments.studies, &arguments.seeds, &arguments.results)
+}
+
+fn arguments(quick: Option<&Path>) -> Result<Arguments> {
+    let small = quick.is_some();
+    let (results, out) = match quick {
+        Some(folder) => (folder.join("results"), folder.join("out")),
+        None => ("examples/reproduce/results".into(), "runs/reproduce".into()),
+    };
+    let mut arguments = Arguments {
+        studies: Vec::new(),
+        seeds: if small { vec![0, 1] } else { (0..10).collect() },
+        tune: if small { vec![100] } else { vec![100, 101] },
+        jobs: NonZeroUsize::new(2).expect("2 is not 0"),
+        results,
+        out,
+        config: if small { QUICK } else { FULL }.to_owned(),
+        report_only: false,
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--quick" => {}
+            "--report" => arguments.report_only = true,
+            "--study" => {
+                let number = value()?;
+                let study = STUDIES.iter().find(|study| study.number.to_string() == number);
+                arguments.studies.push(study.ok_or_else(|| format!("study {number} is not one of 1 to 7"))?);
+            }
+            "--seeds" => arguments.seeds = range(&value()?)?,
+            "--tune" => arguments.tune = range(&value()?)?,
+            "--jobs" => arguments.jobs = value()?.parse()?,
+            "--results" => arguments.results = value()?.into(),
+            "--out" => arguments.out = value()?.into(),
+            "--config" => arguments.config = std::fs::read_to_string(value()?)?,
+            _ => {
+                return Err(
+                    format!("{argument} is unknown: the beginning of main.rs tells what is known").into()
+                );
+            }
+        }
+    }
+    if arguments.studies.is_empty() {
+        arguments.studies = STUDIES.iter().collect();
+    }
+    Ok(arguments)
+}
+
+/// Seeds as `0..10`.
+fn range(text: &str) -> Result<Vec<u64>> {
+    let ends = text.split_once("..").and_then(|(first, end)| Some((first.parse().ok()?, end.parse().ok()?)));
+    let (first, end): (u64, u64) = ends.ok_or_else(|| format!("seeds are given as 0..10, not as {text}"))?;
+    if first >= end {
+        return Err(format!("{text} holds no seed").into());
+    }
+    Ok((first..end).collect())
+}

@@ -1,0 +1,205 @@
+//! The trainings that are compared: what each takes instead of the RL baseline's parts.
+
+use pspo::data::Objective;
+use pspo::data::numbers::{RewardCeiling, RewardWeight};
+use pspo::label::Selection;
+use pspo::reward::{DenseReward, Neutral, Normalization, OutcomeReward};
+
+/// A training. [`BASELINE`] is the RL baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variant {
+    pub name: &'static str,
+    /// The arm whose step size and β it has.
+    pub tuned_as: &'static str,
+    /// Where the scores of lines come from that dense rewards are made of.
+    pub scores: Option<Scores>,
+    pub guard: Guard,
+    pub start: Start,
+    /// R_UT is the share of tests passed.
+    pub fraction: bool,
+    /// Has as many tokens more as labels cost.
+    pub longer: bool,
+    /// The PRM, where `scores` or `start` take one.
+    pub prm: Prm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scores {
+    Prm,
+    /// The truth.
+    Oracle,
+    /// The PRM's scores, dealt out anew among the lines of a batch.
+    Shuffled,
+}
+
+/// What keeps more lines from being more reward.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Guard {
+    Nothing,
+    /// Divided by the lines.
+    Lines,
+    /// Divided by the lines of code, and nothing for comments.
+    CodeLines,
+}
+
+/// Where the critic starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// 0 everywhere.
+    Zero,
+    /// The PRM, rescaled to a chance to pass or as it is.
+    Prm { rescale: bool },
+    /// The critic that the baseline ends with.
+    Critic,
+    /// Fitted to the returns of the policy at its start.
+    Returns,
+}
+
+/// How a PRM is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prm {
+    /// In place of the config's.
+    pub selection: Option<Selection>,
+    /// Responses per prompt, in place of the config's: in halves.
+    pub half_responses: Option<usize>,
+    pub objective: Objective,
+    /// Whether comments are labelled 0, or as lines of code.
+    pub neutral: bool,
+}
+
+const PRM: Prm = Prm { selection: None, half_responses: None, objective: Objective::Mse, neutral: true };
+
+pub const BASELINE: Variant = Variant {
+    name: "rl",
+    tuned_as: "rl",
+    scores: None,
+    guard: Guard::Lines,
+    start: Start::Zero,
+    fraction: false,
+    longer: false,
+    prm: PRM,
+};
+
+const fn dense(name: &'static str) -> Variant {
+    Variant { name, tuned_as: "dense", scores: Some(Scores::Prm), ..BASELINE }
+}
+
+const fn both(name: &'static str) -> Variant {
+    Variant { tuned_as: "both", start: Start::Prm { rescale: true }, ..dense(name) }
+}
+
+const fn selected(name: &'static str, selection: Selection) -> Variant {
+    Variant { prm: Prm { selection: Some(selection), ..PRM }, ..both(name) }
+}
+
+const fn responses(name: &'static str, halves: usize) -> Variant {
+    Variant { prm: Prm { half_responses: Some(halves), ..PRM }, ..both(name) }
+}
+
+const fn guarded(name: &'static str, guard: Guard, neutral: bool) -> Variant {
+    Variant { guard, prm: Prm { neutral, ..PRM }, ..both(name) }
+}
+
+const fn started(name: &'static str, start: Start) -> Variant {
+    Variant { name, tuned_as: "value_init", start, ..BASELINE }
+}
+
+pub const BOTH: Variant = both("both");
+const VALUE_INIT: Variant = started("value_init", Start::Prm { rescale: true });
+const DENSE: Variant = dense("dense");
+
+pub const ARMS: [Variant; 9] = [
+    BASELINE,
+    VALUE_INIT,
+    DENSE,
+    BOTH,
+    Variant { tuned_as: "oracle", scores: Some(Scores::Oracle), ..both("oracle") },
+    Variant { tuned_as: "shuffled", scores: Some(Scores::Shuffled), ..dense("shuffled") },
+    Variant { name: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
+    Variant { tuned_as: "returns", ..started("returns", Start::Returns) },
+    // As the baseline, of which it has more.
+    Variant { name: "rl_longer", longer: true, ..BASELINE },
+];
+
+pub const SELECTIONS: [Variant; 5] = [
+    BASELINE,
+    selected("full", Selection::Full),
+    selected("remove_hard", Selection::RemoveHard),
+    selected("medium_only", Selection::MediumOnly),
+    selected("revised_only", Selection::RevisedOnly),
+];
+
+pub const AMOUNTS: [Variant; 6] = [
+    BASELINE,
+    responses("responses_half", 1),
+    responses("responses_1", 2),
+    responses("responses_2", 4),
+    responses("responses_4", 8),
+    responses("responses_8", 16),
+];
+
+pub const GUARDS: [Variant; 5] = [
+    BASELINE,
+    guarded("no_guard", Guard::Nothing, false),
+    guarded("per_line", Guard::Lines, false),
+    guarded("per_line_neutral", Guard::Lines, true),
+    guarded("per_code_line", Guard::CodeLines, true),
+];
+
+pub const STARTS: [Variant; 7] = [
+    BASELINE,
+    DENSE,
+    Variant { prm: Prm { objective: Objective::CrossEntropy, ..PRM }, ..dense("dense_cross_entropy") },
+    VALUE_INIT,
+    started("value_init_plain", Start::Prm { rescale: false }),
+    started("value_init_critic", Start::Critic),
+    BOTH,
+];
+
+impl Guard {
+    /// λ as in the paper, whatever the guard.
+    pub fn rule(self) -> DenseReward {
+        const PASS: RewardWeight = RewardWeight::new(0.025);
+        const FAIL: RewardWeight = RewardWeight::new(0.25);
+        let (normalization, neutral) = match self {
+            Self::Nothing => (Normalization::None, Neutral::TrustPrm),
+            Self::Lines => (Normalization::AllLines, Neutral::TrustPrm),
+            Self::CodeLines => (Normalization::CodeLines, Neutral::Zero),
+        };
+        DenseReward::new(PASS, FAIL, normalization, neutral)
+            .expect("the order of the paper's weights is safe")
+    }
+}
+
+impl Variant {
+    /// R_UT.
+    pub fn outcome(&self) -> OutcomeReward {
+        const CEILING: RewardCeiling = RewardCeiling::new(1.0);
+        if self.fraction { OutcomeReward::Fraction { ceiling: CEILING } } else { OutcomeReward::Binary }
+    }
+
+    /// Whether a PRM is to be trained for it.
+    pub fn takes_prm(&self) -> bool {
+        matches!(self.scores, Some(Scores::Prm | Scores::Shuffled)) || matches!(self.start, Start::Prm { .. })
+    }
+}
+
+impl Prm {
+    /// What its training is called.
+    pub fn name(&self) -> String {
+        let mut name = "prm".to_owned();
+        if let Some(selection) = self.selection {
+            name += &format!("-{selection:?}").to_lowercase();
+        }
+        if let Some(halves) = self.half_responses {
+            name += &format!("-{halves}-halves");
+        }
+        if self.objective == Objective::CrossEntropy {
+            name += "-cross-entropy";
+        }
+        if !self.neutral {
+            name += "-comments-as-code";
+        }
+        name
+    }
+}
