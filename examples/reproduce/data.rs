@@ -45,7 +45,7 @@ impl Asked<'_> {
         let Self { policy, problems, responses, seed } = self;
         let prompts = tokens(&setting.tokenizer, problems)?;
         let sampling = &setting.config.ppo.sampling;
-        Ok(sample(policy, &setting.tokenizer, &prompts, *responses, sampling, seed.clone())?)
+        Ok(sample(policy, &setting.tokenizer, &prompts, *responses, sampling, *seed)?)
     }
 
     /// The rollouts, split into lines and judged by the tests that rewards see.
@@ -72,7 +72,7 @@ impl Asked<'_> {
             labeler: &CheckedLabeler::new(labeler),
             verifier: pool,
         };
-        let collected = collector.collect(self.problems, &rollouts, self.seed.clone())?;
+        let collected = collector.collect(self.problems, &rollouts, self.seed)?;
         let mut prompts = vec![Vec::new(); self.problems.len()];
         for response in collected.responses {
             let example = PrmExample {

@@ -329,16 +329,7 @@ impl<'a> Lab<'a> {
             let sampling = self.setting.testing(temperature);
             let result: Evaluation = self.run.once(&format!("eval-{name}-{}", temperature.get()), |_| {
                 let exchange = Exchange::default();
-                evaluate(
-                    policy,
-                    tokenizer,
-                    &exchange,
-                    held_out,
-                    &pool,
-                    config.samples,
-                    &sampling,
-                    seed.clone(),
-                )
+                evaluate(policy, tokenizer, &exchange, held_out, &pool, config.samples, &sampling, seed)
             })?;
             tests.push(Test::of(temperature, &result));
         }
