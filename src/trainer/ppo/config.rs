@@ -31,10 +31,10 @@ pub struct PpoConfig {
     pub gae: Gae,
     /// The update.
     pub update: UpdateConfig,
-    /// What of policy and critic is trained. [`Tuning::Full`] leaves a policy that was [tuned](Policy::tuned) before as it
+    /// What of policy and critic is trained. [`Tuning::Full`] leaves a policy that was [tuned](crate::model::Policy::tuned) before as it
     /// is. What policy, reference and critic have in common and do not train they share.
     pub tuning: Tuning,
-    /// Whether passes compute activations again in place of keeping them: see [`Policy::set_recompute`].
+    /// Whether passes compute activations again in place of keeping them: see [`Policy::set_recompute`](crate::model::Policy::set_recompute).
     pub recompute: bool,
 }
 

@@ -14,10 +14,10 @@ use crate::trainer::error::TrainerError;
 use crate::verify::VerifierPool;
 
 /// R_RM, for prompts that are not code: a finite number for each prompt with its response, of which none is
-/// empty. [`general_reward`](super::general_reward()) makes it of a model trained on preferences.
+/// empty. [`general_reward`](crate::trainer::general_reward()) makes it of a model trained on preferences.
 pub type RewardModel = Box<dyn Fn(&[&Sequence]) -> Result<Vec<f32>, TrainerError> + Send + Sync>;
 
-/// What a trainer is made of. [`builder`](super::builder()) makes these with types that do not
+/// What a trainer is made of. [`builder`](crate::trainer::builder()) makes these with types that do not
 /// let one forget a part; a program that chooses parts at run time fills them in itself.
 pub struct Parts<A: Arch> {
     /// Where the critic's parameters live, and its kernels run.
