@@ -81,8 +81,9 @@ fn the_reward_does_not_depend_on_the_passes() {
 fn an_update_does_not_depend_on_the_passes() {
     let run = |tokens| {
         let micro_batch_tokens = NonZeroUsize::new(tokens).unwrap();
-        let config = BradleyTerryConfig { micro_batch_tokens, warmup: 0, ..config() };
-        let mut training = BradleyTerry::new(config, model(), preferences(2, 40), Seed::root(3)).unwrap();
+        let batch = NonZeroUsize::new(120).unwrap();
+        let config = BradleyTerryConfig { batch, micro_batch_tokens, warmup: 0, ..config() };
+        let mut training = BradleyTerry::new(config, model(), preferences(2, 120), Seed::root(3)).unwrap();
         let RewardModelUpdate { loss, accuracy, .. } = training.step().unwrap();
         (loss, accuracy, training.model().parameters().unwrap().into_values())
     };
