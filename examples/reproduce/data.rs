@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pspo::data::{Label, Labels, Problem, ResponseClass, Seed};
-use pspo::model::{Policy, Tokenizer};
+use pspo::model::Policy;
 use pspo::plugin::{CheckedLabeler, CheckedSplitter, Labeler};
 use pspo::prm::PrmExample;
 use pspo::prompts::Exchange;
@@ -43,7 +43,7 @@ impl Asked<'_> {
     /// `responses` to each problem, problem by problem.
     pub fn rollouts(&self, setting: &Setting) -> Result<Vec<Rollout>, TrainerError> {
         let Self { policy, problems, responses, seed } = self;
-        let prompts = tokens(&setting.tokenizer, problems)?;
+        let prompts = Exchange::default().prompts(problems.iter().map(Arc::as_ref), &setting.tokenizer)?;
         let sampling = &setting.config.ppo.sampling;
         Ok(sample(policy, &setting.tokenizer, &prompts, *responses, sampling, *seed)?)
     }
@@ -84,11 +84,6 @@ impl Asked<'_> {
         }
         Ok(PrmData { prompts, cost: collected.cost })
     }
-}
-
-fn tokens(tokenizer: &Tokenizer, problems: &[Arc<Problem>]) -> Result<Vec<Vec<u32>>, TrainerError> {
-    let tokens = problems.iter().map(|problem| tokenizer.encode(&problem.prompt));
-    Ok(tokens.collect::<Result<_, _>>()?)
 }
 
 /// The labels that comments have where none is neutral: good up to the first line of code that is not.

@@ -303,7 +303,7 @@ fn freshness(study: &Study, records: &[FreshnessRecord]) -> Shown {
     iterations.dedup();
     let mut columns = vec!["iteration".to_owned()];
     columns.extend(FIGURES.map(|(name, _)| name.to_owned()));
-    let (mut rows, mut charts) = (Vec::new(), Vec::new());
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let at = |iteration: usize, figure: fn(&FreshnessRow) -> Option<f64>| -> Vec<f64> {
         let rows = records.iter().flat_map(|record| &record.rows).filter(|row| row.iteration == iteration);
         rows.filter_map(figure).collect()
@@ -329,18 +329,17 @@ fn freshness(study: &Study, records: &[FreshnessRecord]) -> Shown {
             .map(|(iteration, values)| (iteration as f64, values.iter().sum::<f64>() / values.len() as f64))
             .collect(),
     });
-    charts.push(Chart {
+    let chart = Chart {
         title: format!("{number}. {title}: the PRM on responses of the policy that it trains"),
         x_label: "iteration".to_owned(),
         y_label: "0 to 1".to_owned(),
         series: series.into(),
-    });
-    let summary: Vec<Vec<String>> = rows.clone();
-    let summary: Vec<_> = summary.iter().map(|row| row.join(";")).collect();
+    };
+    let summary: Vec<_> = rows.iter().map(|row| row.join(";")).collect();
     let summary = format!("{}\n{}\n", columns.join(";"), summary.join("\n"));
     let table = Table { title: format!("{number}. {title}: means over seeds, 95 %"), columns, rows };
     let files = vec![(format!("study{number}.csv"), csv), (format!("study{number}_summary.csv"), summary)];
-    (vec![table], charts, files)
+    (vec![table], vec![chart], files)
 }
 
 /// A table as Markdown.

@@ -10,8 +10,8 @@ use super::optimizer::{Trainable, clear_gradient};
 /// Tokens of a pass by default.
 pub(crate) const MICRO_BATCH_TOKENS: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
-/// Runs `pass`, forward and backward, for one part after another of rows of these lengths, each of at most `tokens`
-/// tokens or of one row, and returns the sum of the losses. `pass` divides by what the *whole* batch has, not its
+/// Runs `pass`, forward and backward, for one part after another of rows of these lengths, cut by [`micro_batches`] to
+/// `tokens` tokens, and returns the sum of the losses. `pass` divides by what the *whole* batch has, not its
 /// part: so the sum is the mean over the batch however it is cut (checklist, 9).
 ///
 /// # Errors

@@ -10,7 +10,8 @@ use super::loss::{PolicyFigures, PolicyObjective, PolicyTargets, value_loss};
 use crate::data::numbers::{ClipRange, LearningRate};
 use crate::data::{Ragged, Seed};
 use crate::model::{
-    AdamW, AdamWConfig, Arch, Batch, ModelError, Policy, ScalarModel, backward, clear_gradient, micro_batches,
+    AdamW, AdamWConfig, Arch, Batch, MICRO_BATCH_TOKENS, ModelError, Policy, ScalarModel, backward,
+    clear_gradient, micro_batches,
 };
 
 /// How to update policy and critic from a batch.
@@ -46,7 +47,7 @@ impl Default for UpdateConfig {
         Self {
             epochs: count(1),
             minibatches: count(4),
-            micro_batch_tokens: count(8192),
+            micro_batch_tokens: MICRO_BATCH_TOKENS,
             objective: PolicyObjective::default(),
             value_clip: Some(CLIP),
             policy_learning_rate: POLICY,

@@ -20,8 +20,8 @@ pub struct SftConfig {
     pub steps: usize,
     /// Examples per update.
     pub batch: NonZeroUsize,
-    /// Tokens, prompts included, of one forward and backward pass. Bounds memory; results change by the
-    /// rounding of sums alone, as the gradients of passes are added up.
+    /// Tokens, prompts included, of one forward and backward pass, which takes whole groups of rows (of
+    /// [`GROUP_TOKENS`](crate::model::GROUP_TOKENS)) and at least one. Bounds memory; parameters are the same to the bit.
     pub micro_batch_tokens: NonZeroUsize,
     /// Largest step size: it rises over `warmup` updates and falls along a cosine to a tenth.
     pub learning_rate: LearningRate,
