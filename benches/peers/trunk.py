@@ -2,7 +2,7 @@
 """pspo's trunk beside PyTorch, transformers and TRL: updates, decoding, whole iterations.
 
     python trunk.py [--works step decode decode-1 iteration] [--shapes 128 256 576] [--threads N] [--rounds 5]
-                    [--runners pspo torch torch-compiled torch-bf16 transformers trl] [--pspo PATH] [--json FILE]
+                    [--runners pspo pspo-bf16 torch torch-compiled torch-bf16 transformers trl] [--pspo PATH] [--json FILE]
 
 Every runner is a process that waits until it is asked. In each round each does the work once, one after another, and so
 does the floor: a large product and a copy, which say what the machine could do at that moment. The first round is not
@@ -43,6 +43,7 @@ class Peer(NamedTuple):
 
 
 PEERS = {
+    "pspo-bf16": Peer("pspo, bfloat16", ["step", "decode", "decode-1"], []),
     "torch": Peer("PyTorch", ["step", "decode", "decode-1"], ["torch", "safetensors"]),
     "torch-compiled": Peer("PyTorch, compiled", ["step"], ["torch", "safetensors"]),
     "torch-bf16": Peer("PyTorch, bfloat16", ["step"], ["torch", "safetensors"]),
@@ -51,8 +52,10 @@ PEERS = {
         "TRL", ["decode", "decode-1", "iteration"], ["torch", "safetensors", "transformers", "trl", "datasets"]
     ),
 }
-# Without instructions for it a processor takes forty times as long in bfloat16: only where it is asked for.
-DEFAULT = ["pspo", *(name for name in PEERS if name != "torch-bf16")]
+# Not held to float32's losses, and run only where they are asked for: PyTorch takes forty times as long on a processor
+# without instructions for bfloat16.
+HALF = {"pspo-bf16", "torch-bf16"}
+DEFAULT = ["pspo", *(name for name in PEERS if name not in HALF)]
 
 
 class Measured(NamedTuple):
@@ -82,6 +85,9 @@ def built() -> Path:
 
 
 def command(name: str, work: str, shape: str, folder: Path, options: argparse.Namespace) -> list[str]:
+    if name == "pspo-bf16":
+        # In a folder of its own: what it writes there is not what the others read.
+        return [str(options.pspo), f"{work}-bf16", shape, str(folder / name)]
     if name in PEERS:
         return [sys.executable, str(HERE / "torch_worker.py"), name, work, str(folder), str(options.threads)]
     return [str(options.pspo), "floor" if name == "floor" else work, shape, str(folder)]
@@ -150,9 +156,9 @@ def agreement(name: str, measured: Measured) -> tuple[str, bool]:
             return "", True
         first = max(apart(mine[0][key], pspo[0][key]) for key in ("loss", "gradient_norm"))
         later = max((apart(here["loss"], there["loss"]) for here, there in zip(mine[1:], pspo[1:])), default=0.0)
-        fits = name == "torch-bf16" or max(first, later) <= TOLERANCE
+        fits = name in HALF or max(first, later) <= TOLERANCE
         return f"{'' if fits else 'no: '}{first:.0e}, then {later:.0e}", fits
-    if name == "pspo":
+    if name in ("pspo", "pspo-bf16"):
         return "", True
     fits = all(told["tokens"] == measured.amount["tokens"] for told in mine)
     gap = measured.ready[name].get("gap")
@@ -179,7 +185,7 @@ def figures(name: str, measured: Measured) -> dict[str, Any]:
         values["times_rate"].append(rate / (pspo.get("tokens", amount["tokens"]) / pspo["seconds"]))
         values["floor_percent"].append(100 * share * amount["flop"] / (floor["gflops"] * 1e9 * mine["seconds"]))
         if measured.work == "decode-1":
-            bound = share * amount["bytes"] / (floor["copied_gb_per_second"] * 1e9)
+            bound = share * measured.ready[name].get("bytes", amount["bytes"]) / (floor["copied_gb_per_second"] * 1e9)
             values["bandwidth_percent"].append(100 * bound / mine["seconds"])
     rows |= {key: value for key, value in values.items() if value}
     rows["agreement"], rows["agrees"] = agreement(name, measured)

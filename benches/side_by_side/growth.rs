@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use pspo::model::Arch;
+use pspo::model::Precision::Float32;
 use serde_json::{Map, Value, json};
 
 use crate::Work;
@@ -45,7 +46,7 @@ impl<A: Arch> Work for Growth<A> {
     fn run(&mut self) -> Value {
         let sizes = SIZES.iter().filter(|(_, len)| *len <= A::DIMS.positions);
         let figures = sizes.map(|&(rows, len)| {
-            let mut step = Step::<A>::new(&self.folder, rows, len);
+            let mut step = Step::<A>::new(&self.folder, rows, len, Float32);
             step.run();
             let least = (0..3).map(|_| {
                 let begun = Instant::now();

@@ -12,7 +12,7 @@
 //! | `ops` | each op of that update by itself, for all layers |
 //! | `growth` | that update on more and on longer rows |
 //! | `decode`, `decode-1` | responses to 32 prompts or to one |
-//! | `decode-bf16`, `decode-1-bf16` | the same with matrices in bfloat16 |
+//! | `step-bf16`, `decode-bf16`, `decode-1-bf16` | the same with matrices in bfloat16 |
 //! | `iteration` | those responses, reference and critic passes, an epoch over policy and critic |
 
 mod decode;
@@ -78,7 +78,8 @@ fn prepare(work: &str, shape: &str, folder: &Path) -> Box<dyn Work> {
 
 fn of_shape<A: pspo::model::Arch>(work: &str, folder: &Path) -> Box<dyn Work> {
     match work {
-        "step" => Box::new(step::Step::<A>::new(folder, step::ROWS, step::LEN)),
+        "step" => Box::new(step::Step::<A>::new(folder, step::ROWS, step::LEN, Float32)),
+        "step-bf16" => Box::new(step::Step::<A>::new(folder, step::ROWS, step::LEN, Bfloat16)),
         "ops" => Box::new(ops::Ops::new::<A>(step::ROWS, step::LEN)),
         "growth" => Box::new(growth::Growth::<A>::new(folder)),
         "decode" => Box::new(decode::Decode::<A>::new(folder, 32, Float32)),
@@ -88,7 +89,7 @@ fn of_shape<A: pspo::model::Arch>(work: &str, folder: &Path) -> Box<dyn Work> {
         "iteration" => Box::new(iteration::Iteration::<A>::new(folder)),
         _ => {
             panic!(
-                "`{work}` is no work: it must be floor, step, ops, growth, decode, decode-1, either with -bf16, or iteration"
+                "`{work}` is no work: it must be floor, ops, growth, iteration, or step, decode, decode-1, each of these with -bf16 too"
             )
         }
     }

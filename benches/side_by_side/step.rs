@@ -5,7 +5,7 @@ use std::path::Path;
 use pspo::data::Seed;
 use pspo::data::numbers::{LossWeight, Temperature};
 use pspo::kernels::Device;
-use pspo::model::{AdamW, AdamWConfig, Arch, Batch, Policy, backward};
+use pspo::model::{AdamW, AdamWConfig, Arch, Batch, Policy, Precision, backward};
 use pspo::ppo::loss::{PolicyFigures, PolicyObjective, PolicyTargets};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -29,8 +29,9 @@ pub(crate) struct Step<A: Arch> {
 
 impl<A: Arch> Step<A> {
     /// An update on rows of so many tokens, of which the first [`PROMPT`] are not scored. Writes `policy.safetensors`, and in `batch.json` the rows and what the loss is computed from.
-    pub(crate) fn new(folder: &Path, count: usize, len: usize) -> Self {
-        let mut policy = Policy::<A>::random(&Device::cpu(), Seed::root(2)).expect("the CPU has room");
+    pub(crate) fn new(folder: &Path, count: usize, len: usize, precision: Precision) -> Self {
+        let policy = Policy::<A>::random(&Device::cpu(), Seed::root(2)).expect("the CPU has room");
+        let mut policy = policy.in_precision(precision).expect("the CPU has room");
         write::<A>(folder, "policy.safetensors", &policy.parameters().expect("they are on the host"));
         let rows = rows::<A>(count, PROMPT, len - PROMPT);
         let batch = Batch::responses(&A::DIMS, &rows).expect("the rows fit");
