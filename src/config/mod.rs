@@ -210,16 +210,20 @@ pub enum ConfigError {
     Dataset(#[from] Box<DatasetError>),
     /// A part of a file's problems that the file does not have.
     #[error(
-        "{} has {problems} problems: it cannot pass over {skip} and take {}", path.display(),
-        take.map_or("the rest".to_owned(), |take| take.to_string())
+        "{} has {problems} problems{} behind the first {skip}, and {} wanted{}", path.display(),
+        max_length.map_or(String::new(), |max| format!(" of length {max} or less")),
+        take.map_or("one is".to_owned(), |take| format!("{take} are")),
+        if take.is_none() { " at least" } else { "" }
     )]
     Range {
         /// The file.
         path: PathBuf,
-        /// How many it has.
+        /// How many fit behind those that are passed over.
         problems: usize,
         /// How many are passed over.
         skip: usize,
+        /// The most that a problem's length may be.
+        max_length: Option<NonZeroUsize>,
         /// How many are asked for behind them.
         take: Option<NonZeroUsize>,
     },

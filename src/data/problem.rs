@@ -90,6 +90,16 @@ pub struct Problem {
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
+impl Problem {
+    /// How long its program is: the metadata's `steps`, or the lines of its solution that are not blank. `None` where
+    /// it has neither.
+    pub fn length(&self) -> Option<usize> {
+        let steps = self.metadata.get("steps").and_then(|steps| usize::try_from(steps.as_u64()?).ok());
+        let lines = |solution: &String| solution.lines().filter(|line| !line.trim().is_empty()).count();
+        steps.or_else(|| self.solution.as_ref().map(lines))
+    }
+}
+
 /// A problem that cannot be used, or a file of problems that cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -30,7 +30,7 @@ pub struct Evaluation {
 pub struct ProblemResult {
     /// The problem.
     pub id: String,
-    /// Its length: the metadata's `steps`, or the lines of its solution that are not blank.
+    /// [`Problem::length`].
     pub length: Option<usize>,
     /// Its difficulty: the metadata's `difficulty`, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,11 +45,9 @@ impl ProblemResult {
     /// Of a problem without samples yet.
     fn new(problem: &Problem) -> Self {
         let text = |key| problem.metadata.get(key).and_then(|value| value.as_str());
-        let steps = problem.metadata.get("steps").and_then(|steps| usize::try_from(steps.as_u64()?).ok());
-        let lines = |solution: &String| solution.lines().filter(|line| !line.trim().is_empty()).count();
         Self {
             id: problem.id.clone(),
-            length: steps.or_else(|| problem.solution.as_ref().map(lines)),
+            length: problem.length(),
             difficulty: text("difficulty").map(str::to_owned),
             samples: 0,
             passed: 0,
