@@ -47,7 +47,7 @@ const CHUNK: usize = 8;
 
 /// What the user says to an instruction model.
 const INSTRUCTION: &str =
-    "Write a Python program that solves this problem, in one markdown code block:\n```\n{prompt}\n```";
+    "Write a Python program that solves this problem, in one markdown code block:\n```python\n{prompt}\n```";
 
 /// What programs may leave out, as in other harnesses: they are asked for a function, not for its imports.
 const PRELUDE: &str = "\

@@ -31,7 +31,8 @@ pub enum PromptStyle {
         /// The system prompt. Without one, some templates have one of their own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         system: Option<String>,
-        /// What the user says, with `{prompt}` for the problem's prompt.
+        /// What the user says, with `{prompt}` for the problem's prompt without empty lines around it: HumanEval's begin
+        /// with one or not, and some models take one behind an instruction's "```" for a part of the form.
         #[serde(default = "prompt_alone")]
         instruction: String,
         /// How the answer begins, such as "```python\n".
@@ -71,6 +72,13 @@ const PROMPT: &str = "{prompt}";
 
 fn prompt_alone() -> String {
     PROMPT.into()
+}
+
+/// Without empty lines at its beginning and white space at its end.
+fn without_margin(prompt: &str) -> &str {
+    let prompt = prompt.trim_end();
+    let margin = prompt.len() - prompt.trim_start().len();
+    &prompt[prompt[..margin].rfind('\n').map_or(0, |line_feed| line_feed + 1)..]
 }
 
 /// Where programs end that stand behind a docstring: more than one function may be asked for.
@@ -162,7 +170,8 @@ impl Loaded {
         match (&self.style, &self.template) {
             (PromptStyle::Chat { system, instruction, begin, .. }, Some(template)) => {
                 let system = system.iter().map(|system| Message::new(Role::System, system));
-                let user = Message::new(Role::User, instruction.replace(PROMPT, &problem.prompt));
+                let user =
+                    Message::new(Role::User, instruction.replace(PROMPT, without_margin(&problem.prompt)));
                 let messages: Vec<Message> = system.chain([user]).collect();
                 let rendered = template.render(&messages, true);
                 let rendered =

@@ -55,6 +55,21 @@ fn a_conversation_by_the_models_template() {
 }
 
 #[test]
+fn empty_lines_around_a_prompt_are_not_said() {
+    let template = ChatTemplate::new("{{ messages[0].content }}", SpecialTokens::default()).unwrap();
+    let chat = Exchange::chat(template, None).with_instruction("[{prompt}]").unwrap();
+    for (prompt, said) in [
+        (r"\n\ndef f():\n    'x'\n\n    \n", "[def f():\n    'x']"),
+        (r" \n\t\n    indented\n", "[    indented]"),
+        (r"  one", "[  one]"),
+        (r"\n \n", "[]"),
+    ] {
+        let problem = problem(&format!(r#"{{"id": "p", "prompt": "{prompt}", "metadata": {{}}}}"#));
+        assert_eq!(chat.text(&problem).unwrap(), said);
+    }
+}
+
+#[test]
 fn code_goes_on_and_docstrings_come_before() {
     let code = exchange(r#"{"prompt": {"type": "code"}}"#).unwrap();
     let human_eval = problem(r#"{"id": "h", "prompt": "def f(x):\n    'x'\n", "metadata": {}}"#);
