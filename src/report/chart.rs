@@ -1,4 +1,4 @@
-//! One chart as inline SVG.
+//! One chart as SVG: inline in the page, or a picture of its own.
 //!
 //! The axes are drawn here rather than by plotters' own, whose tick search does not bear every range
 //! that a run can produce (a constant, a difference below the machine's precision).
@@ -17,6 +17,9 @@ const LEFT: i32 = 52 * FINE;
 const RIGHT: i32 = 14 * FINE;
 const TOP: i32 = 30 * FINE;
 const BOTTOM: i32 = 40 * FINE;
+/// Of a line of a picture's legend, and how many names stand in one.
+const LEGEND: i32 = 20 * FINE;
+const NAMES: usize = 4;
 
 /// A curve of so few points gets a dot at each.
 const DOTS: usize = 32;
@@ -42,17 +45,30 @@ pub(super) fn colour(series: usize) -> usize {
     series % CURVES.len()
 }
 
-/// The chart without its title and legend; `None` if it has no point that can be drawn.
-pub(super) fn svg(chart: &Chart) -> Result<Option<String>, ReportError> {
+impl Chart {
+    /// The chart with its legend and without its title, as an SVG picture on white; `None` if it has no point that can be
+    /// drawn.
+    ///
+    /// # Errors
+    /// [`ReportError::Chart`] if the picture cannot be drawn.
+    pub fn to_svg(&self) -> Result<Option<String>, ReportError> {
+        svg(self, true)
+    }
+}
+
+/// The chart without its title; its legend below it where it is a picture. `None` if it has no point that can be drawn.
+pub(super) fn svg(chart: &Chart, picture: bool) -> Result<Option<String>, ReportError> {
     let points = || chart.series.iter().flat_map(|series| &series.points).filter(|point| shown(point));
     let xs = || points().map(|point| point.0);
     let whole = xs().all(|x| x.fract() == 0.0);
     let x_axis = if whole { Axis::of_steps(xs()) } else { Axis::around(xs()) };
-    let (Some(x_axis), Some(y_axis)) = (x_axis, Axis::around(points().map(|point| point.1))) else {
+    let ends = chart.series.iter().flat_map(|series| &series.spread).flat_map(|&(low, high)| [low, high]);
+    let ys = points().map(|point| point.1).chain(ends);
+    let (Some(x_axis), Some(y_axis)) = (x_axis, Axis::around(ys)) else {
         return Ok(None);
     };
     let mut svg = String::new();
-    let drawn = draw(&mut svg, chart, x_axis, y_axis);
+    let drawn = draw(&mut svg, chart, x_axis, y_axis, picture);
     drawn.map_err(|error| ReportError::Chart { title: chart.title.clone(), message: error.to_string() })?;
     Ok(Some(svg))
 }
@@ -66,8 +82,14 @@ fn draw(
     chart: &Chart,
     x_axis: Axis,
     y_axis: Axis,
+    picture: bool,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    let root = SVGBackend::with_string(svg, (WIDTH as u32, HEIGHT as u32)).into_drawing_area();
+    let legend = if picture { LEGEND * chart.series.len().div_ceil(NAMES) as i32 } else { 0 };
+    let size = (WIDTH as u32, (HEIGHT + legend) as u32);
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
+    if picture {
+        root.fill(&WHITE)?;
+    }
     let x_at = |x: f64| LEFT + (f64::from(WIDTH - LEFT - RIGHT) * x_axis.place(x)).round() as i32;
     let y_at = |y: f64| HEIGHT - BOTTOM - (f64::from(HEIGHT - TOP - BOTTOM) * y_axis.place(y)).round() as i32;
 
@@ -91,8 +113,20 @@ fn draw(
     let style = text(HPos::Right, VPos::Bottom);
     root.draw(&Text::new(chart.x_label.as_str(), (WIDTH - RIGHT, HEIGHT - 2 * FINE), style))?;
 
-    for (number, Series { points, .. }) in chart.series.iter().enumerate() {
+    for (number, Series { name, points, spread }) in chart.series.iter().enumerate() {
         let curve = &CURVES[colour(number)];
+        if picture {
+            let (column, row) = ((number % NAMES) as i32, (number / NAMES) as i32);
+            let (x, y) =
+                (8 * FINE + column * (WIDTH - 8 * FINE) / NAMES as i32, HEIGHT + row * LEGEND + LEGEND / 2);
+            line([(x, y), (x + 16 * FINE, y)], curve)?;
+            root.draw(&Text::new(name.as_str(), (x + 20 * FINE, y), text(HPos::Left, VPos::Center)))?;
+        }
+        for (&(x, _), &(low, high)) in points.iter().zip(spread) {
+            if drawable(x) && drawable(low) && drawable(high) {
+                line([(x_at(x), y_at(low)), (x_at(x), y_at(high))], curve)?;
+            }
+        }
         for piece in points.split(|point| !shown(point)) {
             let mut pixels: Vec<_> = piece.iter().map(|&(x, y)| (x_at(x), y_at(y))).collect();
             pixels.dedup();

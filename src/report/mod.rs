@@ -33,7 +33,7 @@ use crate::data::Label;
 ///         title: "Pass rate".to_owned(),
 ///         x_label: "step".to_owned(),
 ///         y_label: "share of responses".to_owned(),
-///         series: vec![Series { name: "RL".to_owned(), points: vec![(1.0, 0.3), (2.0, 0.4)] }],
+///         series: vec![Series::new("RL", vec![(1.0, 0.3), (2.0, 0.4)])],
 ///     }],
 ///     ..Report::default()
 /// };
@@ -88,6 +88,15 @@ pub struct Series {
     pub name: String,
     /// Points from left to right. At one that is not finite (or beyond ±1e200) the curve has a gap.
     pub points: Vec<(f64, f64)>,
+    /// From where to where each point's interval goes, drawn as a line through it; empty where they have none.
+    pub spread: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// A curve without intervals.
+    pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, spread: Vec::new() }
+    }
 }
 
 /// A response with what the process reward model and the labeler said about its lines.

@@ -6,7 +6,7 @@ use super::escape::Escaped;
 use super::{Chart, Report, ReportError, Table, chart, response};
 
 pub(super) fn render(report: &Report) -> Result<String, ReportError> {
-    let charts = report.charts.iter().map(chart::svg).collect::<Result<Vec<_>, _>>()?;
+    let charts = report.charts.iter().map(|chart| chart::svg(chart, false)).collect::<Result<Vec<_>, _>>()?;
     let mut page = String::new();
     // Writing to a string does not fail.
     let _: fmt::Result = write_page(&mut page, report, &charts);

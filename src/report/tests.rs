@@ -17,7 +17,7 @@ fn report(text: &str) -> Report {
             title: text(),
             x_label: text(),
             y_label: text(),
-            series: vec![Series { name: text(), points: vec![(1.0, 0.5), (2.0, 0.25)] }],
+            series: vec![Series::new(text(), vec![(1.0, 0.5), (2.0, 0.25)])],
         }],
         responses: vec![AnnotatedResponse {
             title: text(),
@@ -89,8 +89,7 @@ fn a_response_shows_scores_labels_and_the_first_error() {
 #[test]
 fn a_curve_has_a_gap_where_there_is_no_value() {
     let svg = |points: Vec<(f64, f64)>| {
-        let series = vec![Series { name: "a".into(), points }];
-        chart::svg(&Chart { series, ..Chart::default() }).unwrap()
+        chart::svg(&Chart { series: vec![Series::new("a", points)], ..Chart::default() }, false).unwrap()
     };
     let curves = |svg: &str| svg.matches("<polyline").count() - svg.matches("stroke=\"#DDDDDE\"").count();
     let whole = svg((0..9).map(|at| (f64::from(at), f64::from(at))).collect()).unwrap();
@@ -102,6 +101,31 @@ fn a_curve_has_a_gap_where_there_is_no_value() {
 }
 
 #[test]
+fn intervals_are_lines_through_their_points_and_widen_the_axis() {
+    let chart = |spread| Chart {
+        series: vec![Series { spread, ..Series::new("a", vec![(0.0, 0.5), (1.0, 0.6)]) }],
+        ..Chart::default()
+    };
+    let lines = |svg: &str| svg.matches("stroke=\"#0072B2\"").count();
+    let without = chart::svg(&chart(vec![]), false).unwrap().unwrap();
+    let with = chart::svg(&chart(vec![(0.1, 0.9), (f64::NAN, 0.7)]), false).unwrap().unwrap();
+    assert_eq!(lines(&with), lines(&without) + 1, "one of them has no end");
+    assert!(with.contains("\n1.0\n") && !without.contains("\n1.0\n"), "{with}");
+}
+
+#[test]
+fn a_picture_has_its_legend_and_no_markup_of_names() {
+    let chart = Chart {
+        series: (0..6).map(|at| Series::new(format!("<b>{at}"), vec![(0.0, 1.0), (1.0, 2.0)])).collect(),
+        ..Chart::default()
+    };
+    let picture = chart.to_svg().unwrap().unwrap();
+    assert!(picture.starts_with("<svg") && (0..6).all(|at| picture.contains(&format!("&lt;b&gt;{at}"))));
+    assert!(!picture.contains("<b>"));
+    assert_eq!(Chart::default().to_svg().unwrap(), None);
+}
+
+#[test]
 fn a_chart_without_values_says_so() {
     let chart = Chart { series: vec![Series::default()], ..Chart::default() };
     let html = Report { charts: vec![chart], ..Report::default() }.to_html().unwrap();
@@ -110,8 +134,8 @@ fn a_chart_without_values_says_so() {
 
 #[test]
 fn every_colour_that_is_drawn_is_one_of_the_style_sheet() {
-    let series = (0..9).map(|at| Series { name: "x".into(), points: vec![(0.0, f64::from(at)), (1.0, 0.0)] });
-    let svg = chart::svg(&Chart { series: series.collect(), ..Chart::default() }).unwrap().unwrap();
+    let series = (0..9).map(|at| Series::new("x", vec![(0.0, f64::from(at)), (1.0, 0.0)]));
+    let svg = chart::svg(&Chart { series: series.collect(), ..Chart::default() }, false).unwrap().unwrap();
     let style = include_str!("style.css");
     for attribute in svg.split_whitespace().filter(|part| part.starts_with("stroke=\"#")) {
         let attribute = attribute.trim_end_matches(['/', '>']);
