@@ -3,12 +3,12 @@
 //! Problems are generated and programs judged by an embedded interpreter, so it needs nothing but Rust:
 //!
 //! ```text
-//! cargo run --release --example 01_quickstart -- [--seed 0] [--out runs/quickstart] [--resume]
+//! cargo run --release --example 01_quickstart -- [--seed 0] [--out runs/quickstart] [--resume] [--bf16]
 //! ```
 //!
 //! It prints what each stage did and a table of Pass@1 by program length, and writes to the run folder
 //! `report.html`, `summary.json`, `events.jsonl`, TensorBoard files and checkpoints. A run that was
-//! stopped goes on with `--resume`, to the same bytes as one that was not.
+//! stopped goes on with `--resume`, to the same bytes as one that was not. `--bf16` has all matrices in bfloat16.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +22,7 @@ use pspo::eval::LengthBuckets;
 use pspo::eval::statistics::{auroc, first_error, label_accuracy};
 use pspo::kernels::Device;
 use pspo::label::{BinarySearch, LabelCounts, Selection};
-use pspo::model::{Policy, ScalarModel, Tokenizer};
+use pspo::model::{Policy, Precision, ScalarModel, Tokenizer};
 use pspo::plugin::{
     CheckedLabeler, CheckedSplitter, CheckedVerifier, PrmInput, ProcessRewardModel, VerifierConfig,
 };
@@ -79,12 +79,14 @@ struct Arguments {
     seed: u64,
     out: PathBuf,
     resume: bool,
+    precision: Precision,
 }
 
 /// What every stage uses.
 struct Setting {
     seed: Seed,
     device: Device,
+    precision: Precision,
     tokenizer: Tokenizer,
     sft: ProblemSet,
     rl: ProblemSet,
@@ -128,9 +130,10 @@ impl std::fmt::Display for PrmFigures {
 }
 
 fn main() -> Result<()> {
-    let Arguments { seed, out, resume } = arguments()?;
-    let mut run = Run::start(&out, &json!({ "example": "quickstart", "seed": seed }), resume)?;
-    let setting = prepare(seed)?;
+    let Arguments { seed, out, resume, precision } = arguments()?;
+    let identity = json!({ "example": "quickstart", "seed": seed, "precision": precision });
+    let mut run = Run::start(&out, &identity, resume)?;
+    let setting = prepare(seed, precision)?;
 
     // ANCHOR: stages
     let sft = fine_tune(&setting, &mut run)?;
@@ -179,7 +182,7 @@ fn main() -> Result<()> {
 }
 
 /// Stage 1: problems in three disjoint sets, a tokenizer of the first, a verifier.
-fn prepare(seed: u64) -> Result<Setting> {
+fn prepare(seed: u64, precision: Precision) -> Result<Setting> {
     let seed = Seed::root(seed);
     let problems = Pseudocode {
         sft_steps: StepRange::new(2, 7)?,
@@ -193,6 +196,7 @@ fn prepare(seed: u64) -> Result<Setting> {
     Ok(Setting {
         seed,
         device: Device::cpu(),
+        precision,
         tokenizer: Tokenizer::train(texts.flatten(), 384)?,
         sft: splits.sft,
         rl: splits.rl,
@@ -223,7 +227,7 @@ fn fine_tune(setting: &Setting, run: &mut Run) -> Result<Policy<Tiny>> {
         learning_rate: RATE,
         ..SftConfig::default()
     };
-    let policy = Policy::random(device, seed.child("policy"))?;
+    let policy = Policy::random(device, seed.child("policy"))?.in_precision(setting.precision)?;
     let mut sft = Sft::new(config, policy, examples, seed.child("sft"))?;
     run.stage(&mut sft)?;
     Ok(sft.into_policy())
@@ -308,6 +312,7 @@ fn label(setting: &Setting, run: &mut Run, checkpoints: &[Checkpoint]) -> Result
         let mut data = PrmData::default();
         for (number, checkpoint) in checkpoints.iter().enumerate() {
             let policy = Policy::<Tiny>::new(&setting.device, checkpoint.group("policy")?)?;
+            let policy = policy.in_precision(setting.precision)?;
             let seed = setting.seed.child("labels").index(number as u64);
             let first = number * PRM_PROMPTS;
             let problems: Vec<Arc<Problem>> =
@@ -385,7 +390,7 @@ fn train_prm(
         learning_rate: RATE,
         ..PrmTrainingConfig::default()
     };
-    let start = ScalarModel::new(&setting.device, &critic.parameters()?)?;
+    let start = ScalarModel::new_in(&setting.device, &critic.parameters()?, setting.precision)?;
     let mut training = PrmTraining::new(config, start, examples, setting.seed.child("prm"))?;
     run.stage(&mut training)?;
     let prm = training.into_prm();
@@ -477,13 +482,11 @@ fn report(
     counts: &LabelCounts,
 ) -> Result<Report> {
     let events = run.folder().read_events()?;
-    let series = |stage: &str, name: &str, metric: &str| Series {
-        name: name.to_owned(),
-        points: events
-            .iter()
-            .filter(|event| event.stage == stage && matches!(event.body, Body::Metrics(_)))
-            .filter_map(|event| Some((event.step as f64, event.metric(metric)?)))
-            .collect(),
+    let series = |stage: &str, name: &str, metric: &str| {
+        let of_stage =
+            events.iter().filter(|event| event.stage == stage && matches!(event.body, Body::Metrics(_)));
+        let points = of_stage.filter_map(|event| Some((event.step as f64, event.metric(metric)?)));
+        Series::new(name, points.collect())
     };
     let chart = |title: &str, unit: &str, metric: &str| Chart {
         title: title.to_owned(),
@@ -514,7 +517,8 @@ fn report(
 }
 
 fn arguments() -> Result<Arguments> {
-    let mut arguments = Arguments { seed: 0, out: "runs/quickstart".into(), resume: false };
+    let out = "runs/quickstart".into();
+    let mut arguments = Arguments { seed: 0, out, resume: false, precision: Precision::Float32 };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -522,7 +526,11 @@ fn arguments() -> Result<Arguments> {
             "--seed" => arguments.seed = value()?.parse()?,
             "--out" => arguments.out = value()?.into(),
             "--resume" => arguments.resume = true,
-            _ => return Err(format!("{argument} is not one of --seed N, --out FOLDER, --resume").into()),
+            "--bf16" => arguments.precision = Precision::Bfloat16,
+            _ => {
+                let known = "--seed N, --out FOLDER, --resume, --bf16";
+                return Err(format!("{argument} is not one of {known}").into());
+            }
         }
     }
     Ok(arguments)

@@ -120,5 +120,5 @@ fn series(events: &[Event], name: &str, stage: &str, metric: &str) -> Series {
     let of_stage =
         events.iter().filter(|event| event.stage == stage && matches!(event.body, Body::Metrics(_)));
     let points = of_stage.filter_map(|event| Some((event.step as f64, event.metric(metric)?)));
-    Series { name: name.to_owned(), points: points.collect() }
+    Series::new(name, points.collect())
 }
