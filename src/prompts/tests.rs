@@ -62,7 +62,6 @@ fn empty_lines_around_a_prompt_are_not_said() {
         (r"\n\ndef f():\n    'x'\n\n    \n", "[def f():\n    'x']"),
         (r" \n\t\n    indented\n", "[    indented]"),
         (r"  one", "[  one]"),
-        (r"\n \n", "[]"),
     ] {
         let problem = problem(&format!(r#"{{"id": "p", "prompt": "{prompt}", "metadata": {{}}}}"#));
         assert_eq!(chat.text(&problem).unwrap(), said);
