@@ -5,9 +5,13 @@ use pspo::eval::statistics::{auroc, first_error, label_accuracy};
 use pspo::prm::HeldOut;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Tuned;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FreshnessRecord {
     pub seed: u64,
+    /// What the policy trained with.
+    pub tuned: Tuned,
     pub rows: Vec<FreshnessRow>,
 }
 

@@ -34,6 +34,14 @@ use crate::setting::{Setting, TEMPERATURES, Tiny};
 use crate::shuffled::Shuffled;
 use crate::variant::{self, Prm, Scores, Start, Variant};
 
+/// Stages whose outcome others take.
+const SOURCE: &str = "source";
+const RETURNS: &str = "returns-critic";
+
+fn labels_of(responses: usize) -> String {
+    format!("labels-{responses}")
+}
+
 /// A seed and its folder.
 pub struct Lab<'a> {
     setting: &'a Setting,
@@ -53,11 +61,9 @@ impl<'a> Lab<'a> {
 
     /// π_ref.
     pub fn start(&mut self) -> Result<Policy<Tiny>> {
-        let Setting { config, sft, tokenizer, .. } = self.setting;
-        let example = |problem: &Arc<Problem>| {
-            tokenizer.example(&problem.prompt, problem.solution.as_deref().unwrap_or_default())
-        };
-        let examples = sft.iter().map(example).collect::<std::result::Result<_, _>>()?;
+        let Setting { config, corpus, tokenizer, .. } = self.setting;
+        let examples = corpus.iter().map(|(prompt, program)| tokenizer.example(prompt, program));
+        let examples = examples.collect::<std::result::Result<_, _>>()?;
         let policy = Policy::random(&self.device, self.seed.child("policy"))?;
         let mut sft = Sft::new(config.sft.clone(), policy, examples, self.seed.child("sft"))?;
         self.run.stage(&mut sft)?;
@@ -66,7 +72,7 @@ impl<'a> Lab<'a> {
 
     /// The baseline whose checkpoints PRM data is sampled from. It trains as the config says, whatever was tuned.
     pub fn source(&mut self, start: &Policy<Tiny>) -> Result<(Trainer<Tiny>, Vec<Checkpoint>)> {
-        let mut trainer = Trainer::from_parts(self.parts(start, self.setting.config.ppo(None), "source")?)?;
+        let mut trainer = Trainer::from_parts(self.parts(start, self.setting.config.ppo(None), SOURCE)?)?;
         let checkpoints = self.run.stage_keeping(&mut trainer, self.setting.config.collect.checkpoints)?;
         Ok((trainer, checkpoints))
     }
@@ -121,7 +127,20 @@ impl<'a> Lab<'a> {
             tests,
             curves,
             seconds: self.seconds(&stage),
+            seconds_before: self.seconds_before(variant),
         })
+    }
+
+    /// Seconds of the stages whose outcome a variant takes; the start policy is everybody's.
+    fn seconds_before(&self, variant: &Variant) -> f64 {
+        let responses = variant.prm.responses(self.setting.config.collect.responses);
+        let prm = [SOURCE.to_owned(), labels_of(responses), variant.prm.name()];
+        match variant.start {
+            _ if variant.takes_prm() => prm.iter().map(|stage| self.seconds(stage)).sum(),
+            Start::Critic => self.seconds(SOURCE),
+            Start::Returns => self.seconds(RETURNS),
+            Start::Zero | Start::Prm { .. } => 0.0,
+        }
     }
 
     fn seconds(&self, stage: &str) -> f64 {
@@ -133,7 +152,8 @@ impl<'a> Lab<'a> {
         let start = self.start()?;
         let tests = self.test("sft", &start)?;
         let (arm, seconds) = ("sft".to_owned(), self.seconds("sft"));
-        Ok(Record { arm, seed: self.number, tuned: None, tests, curves: Curves::default(), seconds })
+        let (seed, curves) = (self.number, Curves::default());
+        Ok(Record { arm, seed, tuned: None, tests, curves, seconds, seconds_before: 0.0 })
     }
 
     /// PRM, dense rewards and the critic's start.
@@ -181,7 +201,7 @@ impl<'a> Lab<'a> {
     fn examples(&mut self, checkpoints: &[Checkpoint], prm: &Prm) -> Result<Vec<PrmExample>> {
         let collect = &self.setting.config.collect;
         // Responses to a prompt have streams of their own: the first four of eight are the four.
-        let responses = prm.half_responses.map_or(collect.responses, |halves| halves.div_ceil(2));
+        let responses = prm.responses(collect.responses);
         let data = self.labels(checkpoints, responses)?;
         let every = if prm.half_responses == Some(1) { 2 } else { 1 };
         let selection = prm.selection.unwrap_or(collect.selection);
@@ -199,7 +219,7 @@ impl<'a> Lab<'a> {
         let Self { setting, seed, device, run, .. } = self;
         let Collect { prompts, completions, .. } = setting.config.collect;
         let pool = setting.verifier(false)?;
-        Ok(run.once(&format!("labels-{responses}"), |_| {
+        Ok(run.once(&labels_of(responses), |_| {
             let mut data = PrmData::default();
             for (number, checkpoint) in checkpoints.iter().enumerate() {
                 let policy = Policy::new(device, checkpoint.group("policy")?)?;
@@ -282,7 +302,7 @@ impl<'a> Lab<'a> {
             let iteration = iterations * number / checkpoints.len().max(1);
             rows.push(FreshnessRow::of(iteration, judged.len(), &HeldOut::new(scores, labels)?));
         }
-        Ok(FreshnessRecord { seed: self.number, rows })
+        Ok(FreshnessRecord { seed: self.number, tuned: *tuned, rows })
     }
 
     /// A critic fitted to the returns of the start policy, by as many responses as the PRM's.
@@ -293,7 +313,7 @@ impl<'a> Lab<'a> {
         let examples = returns(&asked.judged(self.setting, &self.setting.verifier(false)?)?);
         let mut critic = Parameters::zeros(Tiny::DIMS.scalar_layout());
         critic.copy_prefix_from(&start.parameters()?, TRUNK)?;
-        self.fit("returns-critic", critic, examples, self.setting.config.prm.clone())
+        self.fit(RETURNS, critic, examples, self.setting.config.prm.clone())
     }
 
     fn fit(
@@ -314,7 +334,7 @@ impl<'a> Lab<'a> {
     fn worth_of_labels(&mut self, start: &Policy<Tiny>) -> Result<usize> {
         let (_, checkpoints) = self.source(start)?;
         let labels = self.labels(&checkpoints, self.setting.config.collect.responses)?.tokens() as f64;
-        let curves = Curves::read(&self.run.folder().read_events()?, "source");
+        let curves = Curves::read(&self.run.folder().read_events()?, SOURCE);
         let ppo = &self.setting.config.ppo;
         let rows = (ppo.prompts.get() * ppo.responses.get()) as f64;
         Ok((labels / (rows * curves.mean_tokens())).ceil() as usize)

@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - `--study N`, once or several times: runs what is missing of that study, by default of all of them
+//! - `--arms A,B`: of these studies only such trainings
 //! - `--seeds A..B`: trainings with these seeds; `--tune` are those that step sizes and β are chosen on
 //! - `--jobs`: seeds trained at a time, one thread each; what comes out does not depend on it
 //! - `--results FOLDER`: a record of each training, by default `examples/reproduce/results`; what has one is not done again
@@ -20,6 +21,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 mod config;
+mod corpus;
 mod data;
 mod freshness;
 mod lab;
@@ -47,6 +49,7 @@ const QUICK: &str = include_str!("quick.toml");
 
 struct Arguments {
     studies: Vec<&'static Study>,
+    arms: Option<Vec<String>>,
     seeds: Vec<u64>,
     tune: Vec<u64>,
     jobs: NonZeroUsize,
@@ -64,7 +67,8 @@ fn main() -> Result<()> {
     let records = Records::open(&arguments.results, &config)?;
     let setting = Setting::new(config)?;
     if !arguments.report_only {
-        let works = Works { setting: &setting, records: &records, out: &arguments.out, jobs: arguments.jobs };
+        let Arguments { arms, out, jobs, .. } = &arguments;
+        let works = Works { setting: &setting, records: &records, arms: arms.as_deref(), out, jobs: *jobs };
         works.run(&arguments.studies, &arguments.seeds, &arguments.tune)?;
     }
     report::write(&setting, &records, &arguments.studies, &arguments.seeds, &arguments.results)
@@ -78,6 +82,7 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
     };
     let mut arguments = Arguments {
         studies: Vec::new(),
+        arms: None,
         seeds: if small { vec![0, 1] } else { (0..10).collect() },
         tune: if small { vec![100] } else { vec![100, 101] },
         jobs: NonZeroUsize::new(2).expect("2 is not 0"),
@@ -97,6 +102,7 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
                 let study = STUDIES.iter().find(|study| study.number.to_string() == number);
                 arguments.studies.push(study.ok_or_else(|| format!("study {number} is not one of 1 to 7"))?);
             }
+            "--arms" => arguments.arms = Some(arms(&value()?)?),
             "--seeds" => arguments.seeds = range(&value()?)?,
             "--tune" => arguments.tune = range(&value()?)?,
             "--jobs" => arguments.jobs = value()?.parse()?,
@@ -114,6 +120,19 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
         arguments.studies = STUDIES.iter().collect();
     }
     Ok(arguments)
+}
+
+/// Names of trainings as `rl,both`.
+fn arms(text: &str) -> Result<Vec<String>> {
+    let known: Vec<&str> =
+        STUDIES.iter().flat_map(|study| study.variants()).map(|variant| variant.name).collect();
+    let named: Vec<String> = text.split(',').map(str::to_owned).collect();
+    match named.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => {
+            Err(format!("{unknown} is no training: it must be one of {}", known.join(", ")).into())
+        }
+        None => Ok(named),
+    }
 }
 
 /// Seeds as `0..10`.

@@ -24,6 +24,8 @@ pub struct Record {
     pub curves: Curves,
     /// Of the training alone, on one thread.
     pub seconds: f64,
+    /// Of what it needed before: the baseline whose responses are labelled, the labels, and its PRM's training.
+    pub seconds_before: f64,
 }
 
 /// Held-out problems at one temperature.

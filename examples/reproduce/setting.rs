@@ -12,6 +12,7 @@ use pspo_monty_verifier::MontyConfig;
 
 use crate::Result;
 use crate::config::Config;
+use crate::corpus::with_habits;
 
 pspo::arch! {
     /// 0.19 M parameters, as in the quickstart.
@@ -35,19 +36,28 @@ pub const TEMPERATURES: [Temperature; 2] = [Temperature::new(0.2), Temperature::
 pub struct Setting {
     pub config: Config,
     pub tokenizer: Tokenizer,
-    pub sft: ProblemSet,
+    /// Prompts and programs that SFT learns from.
+    pub corpus: Vec<(String, String)>,
     pub rl: ProblemSet,
     pub held_out: ProblemSet,
 }
 
 impl Setting {
     pub fn new(config: Config) -> Result<Self> {
+        if !(0.0..=1.0).contains(&config.habits) {
+            return Err(format!("`habits` is {}: it must be from 0 to 1", config.habits).into());
+        }
         let splits = config.problems.splits(Seed::root(0), config.sizes)?;
-        let texts = splits.sft.iter().take(1500);
-        let texts = texts.flat_map(|problem| [Some(problem.prompt.clone()), problem.solution.clone()]);
+        let corpus = splits.sft.iter().enumerate().map(|(number, problem)| {
+            let seed = Seed::root(0).child("corpus").index(number as u64);
+            let solution = problem.solution.as_deref().unwrap_or_default();
+            (problem.prompt.clone(), with_habits(solution, config.habits, seed))
+        });
+        let corpus: Vec<_> = corpus.collect();
+        let texts = corpus.iter().take(1500).flat_map(|(prompt, program)| [prompt.clone(), program.clone()]);
         Ok(Self {
-            tokenizer: Tokenizer::train(texts.flatten(), 384)?,
-            sft: splits.sft,
+            tokenizer: Tokenizer::train(texts, 384)?,
+            corpus,
             rl: splits.rl,
             held_out: splits.held_out,
             config,

@@ -185,6 +185,11 @@ impl Variant {
 }
 
 impl Prm {
+    /// Responses to a prompt that are labelled, where the config has `usual`.
+    pub fn responses(&self, usual: usize) -> usize {
+        self.half_responses.map_or(usual, |halves| halves.div_ceil(2))
+    }
+
     /// What its training is called.
     pub fn name(&self) -> String {
         let mut name = "prm".to_owned();

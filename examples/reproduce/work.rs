@@ -10,8 +10,9 @@ use pspo::prm::PrmTrainingError;
 
 use crate::Result;
 use crate::config::Tuned;
+use crate::freshness::FreshnessRecord;
 use crate::lab::Lab;
-use crate::record::Records;
+use crate::record::{Record, Records};
 use crate::setting::Setting;
 use crate::study::{Kind, Study};
 use crate::tune::{self, Standing};
@@ -31,6 +32,8 @@ enum Task {
 pub struct Works<'a> {
     pub setting: &'a Setting,
     pub records: &'a Records,
+    /// The trainings to do, where not all of a study's.
+    pub arms: Option<&'a [String]>,
     /// A folder for each seed.
     pub out: &'a Path,
     pub jobs: NonZeroUsize,
@@ -47,12 +50,14 @@ impl Works<'_> {
                 match study.kind {
                     Kind::Arms(variants) => {
                         tasks.push(Task::Untrained);
-                        tasks.extend(
-                            variants.iter().map(|variant| Task::Train(variant, best[variant.tuned_as])),
-                        );
+                        let wanted = variants.iter().filter(|variant| self.is_wanted(variant));
+                        tasks.extend(wanted.map(|variant| Task::Train(variant, best[variant.tuned_as])));
                     }
                     Kind::Labels => tasks.push(Task::Labels),
-                    Kind::Freshness => tasks.push(Task::Freshness(best[variant::BOTH.tuned_as])),
+                    Kind::Freshness if self.is_wanted(&variant::BOTH) => {
+                        tasks.push(Task::Freshness(best[variant::BOTH.tuned_as]));
+                    }
+                    Kind::Freshness => {}
                 }
             }
         }
@@ -62,7 +67,8 @@ impl Works<'_> {
     /// The best step size and β of each arm that `studies` train.
     fn tune(&self, studies: &[&'static Study], seeds: &[u64]) -> Result<BTreeMap<&'static str, Tuned>> {
         let config = &self.setting.config;
-        let arms: Vec<&'static Variant> = studies.iter().flat_map(|study| study.variants()).collect();
+        let all = studies.iter().flat_map(|study| study.variants());
+        let arms: Vec<&'static Variant> = all.filter(|variant| self.is_wanted(variant)).collect();
         let arm = |name: &str| variant::ARMS.iter().find(|arm| arm.name == name);
         loop {
             let mut tasks: BTreeMap<u64, Vec<Task>> = BTreeMap::new();
@@ -87,11 +93,16 @@ impl Works<'_> {
 
     /// Does the tasks of each seed in order, and several seeds at a time.
     fn all(&self, tasks: BTreeMap<u64, Vec<Task>>) -> Result<()> {
-        let open = tasks.into_iter().filter_map(|(seed, tasks)| {
-            let open: Vec<_> = tasks.into_iter().filter(|task| !self.is_done(seed, task)).collect();
-            (!open.is_empty()).then_some((seed, open))
-        });
-        let queue = Mutex::new(open.collect::<Vec<_>>().into_iter());
+        let mut open = Vec::new();
+        for (seed, mut tasks) in tasks {
+            let mut done =
+                tasks.iter().map(|task| self.is_done(seed, task)).collect::<Result<Vec<_>>>()?.into_iter();
+            tasks.retain(|_| !done.next().unwrap_or_default());
+            if !tasks.is_empty() {
+                open.push((seed, tasks));
+            }
+        }
+        let queue = Mutex::new(open.into_iter());
         let jobs = self.jobs.get();
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(jobs);
         let work = || -> Result<()> {
@@ -108,15 +119,30 @@ impl Works<'_> {
         })
     }
 
-    fn is_done(&self, seed: u64, task: &Task) -> bool {
-        self.records.has(&task.name(), seed)
+    fn is_wanted(&self, variant: &Variant) -> bool {
+        self.arms.is_none_or(|arms| arms.iter().any(|name| name == variant.name))
+    }
+
+    /// Whether there is a record of the task, with the numbers that it would have now.
+    fn is_done(&self, seed: u64, task: &Task) -> Result<bool> {
+        let name = task.name();
+        Ok(match task {
+            Task::Train(_, tuned) => {
+                self.records.get::<Record>(&name, seed)?.is_some_and(|record| record.tuned == Some(*tuned))
+            }
+            Task::Freshness(tuned) => {
+                self.records.get::<FreshnessRecord>(&name, seed)?.is_some_and(|record| record.tuned == *tuned)
+            }
+            // Named by their numbers, or without any.
+            Task::Tune(..) | Task::Untrained | Task::Labels => self.records.has(&name, seed),
+        })
     }
 
     fn seed(&self, seed: u64, tasks: &[Task]) -> Result<()> {
         let mut lab = Lab::new(self.setting, seed, &self.out.join(format!("seed-{seed}")))?;
         for task in tasks {
             // Two studies may ask for the same.
-            if self.is_done(seed, task) {
+            if self.is_done(seed, task)? {
                 continue;
             }
             let name = task.name();

@@ -1,0 +1,128 @@
+//! What is shown of a study that compares trainings.
+
+use pspo::report::{Chart, Series, Table};
+use pspo::trainer::events::metrics;
+
+use super::Shown;
+use crate::Result;
+use crate::record::Record;
+use crate::setting::{Setting, TEMPERATURES};
+use crate::study::Study;
+use crate::tables::{Cell, Runs, summary_csv};
+
+/// Iterations that a curve's point is the mean of.
+const SMOOTH: usize = 4;
+
+/// Pass@1 and learning curves.
+pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
+    let (number, title) = (study.number, study.title);
+    let cells = runs.cells(setting)?;
+    let mut tables = Vec::new();
+    for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
+        let of: Vec<&Cell> = cells.iter().filter(|cell| cell.temperature == temperature).collect();
+        let title =
+            format!("{number}. {title}: Pass@1 in percent at T = {temperature}, and the gain over `rl`");
+        tables.push(pass_table(title, &of));
+    }
+    let curve = |metric: &str, label: &str| Chart {
+        title: format!("{number}. {title}: {label}"),
+        x_label: "iteration".to_owned(),
+        y_label: label.to_owned(),
+        series: runs.arms.iter().filter_map(|(arm, records)| mean_curve(arm, records, metric)).collect(),
+    };
+    let mut charts = vec![curve(metrics::PASS_RATE, "training responses that pass")];
+    if number == 1 {
+        charts.push(by_clock(runs));
+    }
+    if number == 5 {
+        charts.push(curve(metrics::LINES, "lines per response"));
+        charts.push(curve(metrics::COMMENT_RATIO, "comments, share of lines"));
+        charts.push(curve(metrics::DENSE_REWARD, "dense reward per response"));
+    }
+    charts.push(by_length(study, &cells));
+    let files = vec![
+        (format!("study{number}.csv"), runs.csv(setting)?),
+        (format!("study{number}_summary.csv"), summary_csv(&cells)),
+    ];
+    Ok((tables, charts, files))
+}
+
+fn pass_table(title: String, cells: &[&Cell]) -> Table {
+    let mut columns = vec!["arm".to_owned(), "seeds".to_owned()];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for cell in cells {
+        if !columns.contains(&cell.bucket) {
+            columns.push(cell.bucket.clone());
+        }
+        if rows.last().is_none_or(|row| row[0] != cell.arm) {
+            rows.push(vec![cell.arm.to_owned(), cell.seeds.to_string()]);
+        }
+        let percent = |share: f64| format!("{:.1}", 100.0 * share);
+        let gain = cell.gain.as_ref().filter(|_| !["sft", "rl"].contains(&cell.arm)).map(|gain| {
+            format!(", {:+.1} % [{:+.1}, {:+.1}]", 100.0 * gain.mean, 100.0 * gain.low, 100.0 * gain.high)
+        });
+        let mean = &cell.mean;
+        let (low, high) = (percent(mean.low), percent(mean.high));
+        let text = format!("{} [{low}, {high}]{}", percent(mean.mean), gain.unwrap_or_default());
+        rows.last_mut().expect("a row was begun").push(text);
+    }
+    Table { title, columns, rows }
+}
+
+/// The mean over seeds of a metric, over some iterations.
+fn mean_curve(arm: &str, records: &[Record], metric: &str) -> Option<Series> {
+    let curves: Vec<&[f32]> = records.iter().map(|record| record.curves.get(metric)).collect();
+    let shortest = curves.iter().map(|curve| curve.len()).min().filter(|&shortest| shortest > 0)?;
+    let smooth = if shortest < 4 * SMOOTH { 1 } else { SMOOTH };
+    let point = |end: usize| {
+        let values = curves.iter().flat_map(|curve| &curve[end - smooth..end]);
+        let sum: f64 = values.map(|&value| f64::from(value)).sum();
+        (end as f64, sum / (smooth * curves.len()) as f64)
+    };
+    Some(Series::new(arm, (1..=shortest / smooth).map(|n| point(n * smooth)).collect()))
+}
+
+/// Training responses that pass, by seconds on one thread, from the first response for labels on.
+fn by_clock(runs: &Runs) -> Chart {
+    let series = runs.arms.iter().filter_map(|(arm, records)| {
+        let mut series = mean_curve(arm, records, metrics::PASS_RATE)?;
+        let mean = |of: fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len() as f64;
+        let (before, seconds) = (mean(|record| record.seconds_before), mean(|record| record.seconds));
+        let last = series.points.last()?.0;
+        series.points.iter_mut().for_each(|point| point.0 = before + point.0 * seconds / last);
+        Some(series)
+    });
+    Chart {
+        title: "1. By time: training responses that pass".to_owned(),
+        x_label: "seconds on one thread, those of the source of labels, of labels and the PRM before"
+            .to_owned(),
+        y_label: "share of responses".to_owned(),
+        series: series.collect(),
+    }
+}
+
+/// Pass@1 at T = 0.2 by length, the paper's figure.
+fn by_length(study: &Study, cells: &[Cell]) -> Chart {
+    /// How far the arms stand from each other.
+    const APART: f64 = 0.05;
+    let cold = TEMPERATURES[0].get();
+    let mut series: Vec<Series> = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.temperature == cold && cell.bucket != "all") {
+        if series.last().is_none_or(|series| series.name != cell.arm) {
+            series.push(Series::new(cell.arm, Vec::new()));
+        }
+        let arm = series.len() as f64;
+        let Series { points, spread, .. } = series.last_mut().expect("a series was begun");
+        points.push((points.len() as f64 + 1.0 + APART * arm, cell.mean.mean));
+        spread.push((cell.mean.low, cell.mean.high));
+    }
+    Chart {
+        title: format!(
+            "{}. {}: Pass@1 by length at T = {cold}, with 95 % intervals",
+            study.number, study.title
+        ),
+        x_label: "bucket of lengths, from short to long; arms side by side".to_owned(),
+        y_label: "share of samples".to_owned(),
+        series,
+    }
+}
