@@ -49,6 +49,12 @@ const CHUNK: usize = 8;
 const INSTRUCTION: &str =
     "Write a Python program that solves this problem, in one markdown code block:\n```python\n{prompt}\n```";
 
+/// How its answer begins: within the block, so that it does not talk first or choose a form of its own.
+const BEGIN: &str = "This program solves the problem and passes its tests:\n```python\n";
+
+/// Where the block ends; what would follow is talk.
+const END: &str = "\n```";
+
 /// What programs may leave out, as in other harnesses: they are asked for a function, not for its imports.
 const PRELUDE: &str = "\
 import collections, copy, functools, heapq, itertools, math, operator, random, re, string
@@ -139,17 +145,21 @@ fn exchange(model: &Pretrained, arguments: &Arguments) -> Result<Exchange> {
     let template = model.chat_template()?;
     let base = if arguments.problems.0 == Kind::HumanEval { "code" } else { "docstring" };
     let style = arguments.style.as_deref().unwrap_or(if template.is_some() { "chat" } else { base });
-    let prompt = match (style, template) {
-        ("chat", Some(template)) => {
-            return Ok(Exchange::chat(template, None).with_instruction(INSTRUCTION)?);
-        }
-        ("chat", None) => return Err("the model has no chat template: choose another --style".into()),
-        ("code", _) => PromptStyle::Code,
-        ("docstring", _) => PromptStyle::Docstring { shots: vec![], signature: None },
-        ("plain", _) => PromptStyle::Plain,
-        (other, _) => return Err(format!("--style {other} is not chat, code, docstring or plain").into()),
+    let prompt = match style {
+        "chat" => PromptStyle::Chat {
+            template: None,
+            name: None,
+            system: None,
+            instruction: INSTRUCTION.into(),
+            begin: BEGIN.into(),
+            date: None,
+        },
+        "code" => PromptStyle::Code,
+        "docstring" => PromptStyle::Docstring { shots: vec![], signature: None },
+        "plain" => PromptStyle::Plain,
+        other => return Err(format!("--style {other} is not chat, code, docstring or plain").into()),
     };
-    Ok(ExchangeConfig { prompt, extraction: None }.build()?)
+    Ok(ExchangeConfig { prompt, extraction: None }.build_for(template)?)
 }
 // ANCHOR_END: exchange
 
@@ -184,7 +194,10 @@ impl<A: Arch> Sampler<'_, A> {
 
     fn chunk(&self, problems: &[Arc<Problem>], seed: Seed, file: &Path) -> Result<()> {
         let Arguments { samples, sampling, .. } = self.arguments;
-        let sampling = sampling.with_stops(self.exchange.stops());
+        let mut sampling = sampling.with_stops(self.exchange.stops());
+        if matches!(self.exchange.style(), PromptStyle::Chat { .. }) {
+            sampling.stop.push(END.into());
+        }
         let prompts = self.exchange.prompts(problems.iter().map(Arc::as_ref), &self.tokenizer)?;
         let rollouts = sample(&self.policy, &self.tokenizer, &prompts, *samples, &sampling, seed)?;
         let splitter = CheckedSplitter::new(Lines::python());
