@@ -108,6 +108,11 @@ impl Channel {
         Incoming::Message(message)
     }
 
+    /// Whether a part of a message has come.
+    fn has_begun(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     fn write(&mut self) {
         while !self.outbox.is_empty() && !self.closed {
             match self.stream.write(&self.outbox) {
@@ -144,6 +149,8 @@ impl Running {
                 Incoming::Message(message) => return Ok(Heard::Message(message)),
                 Incoming::Garbage => return Ok(Heard::Garbage),
                 Incoming::Nothing if !ended => {}
+                // Whoever else holds the other end, what would end the message is gone.
+                Incoming::Nothing if channel.has_begun() => return Ok(Heard::Garbage),
                 Incoming::Nothing | Incoming::Closed => return Ok(Heard::Over(Event::Ended)),
             }
             match self.wait(channel.watch(), until)? {
@@ -172,6 +179,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::{Program, Sandbox, SandboxConfig};
 
     fn receive(bytes: &[u8]) -> Incoming {
         let (mut channel, mut other) = Channel::new(1 << 20).unwrap();
@@ -191,6 +199,25 @@ mod tests {
             b"PASSED",
         ] {
             assert_eq!(receive(garbage), Incoming::Garbage, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_a_program_does_not_end_is_garbage_while_its_end_is_open_elsewhere() {
+        let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+        for (script, expected) in [
+            ("printf abc >&$SPEAK", Heard::Garbage),
+            ("printf '\\003\\0\\0\\0\\0\\0\\0\\0ab' >&$SPEAK", Heard::Garbage),
+            ("printf '\\002\\0\\0\\0\\0\\0\\0\\0ab' >&$SPEAK", Heard::Message(b"ab".to_vec())),
+            ("true", Heard::Over(Event::Ended)),
+        ] {
+            let (mut channel, other) = Channel::new(1 << 20).unwrap();
+            // Not by `sh`, which may know numbers of one digit alone.
+            let program = Program::new("/bin/bash").args(["-c", script]).descriptor("SPEAK", other.as_fd());
+            let mut running = sandbox.start(&program).unwrap();
+            let until = running.started() + sandbox.limits().wall();
+            assert_eq!(running.hear(&mut channel, until).unwrap(), expected, "{script}");
+            drop(other);
         }
     }
 
