@@ -94,12 +94,15 @@ impl Works<'_> {
     /// Does the tasks of each seed in order, and several seeds at a time.
     fn all(&self, tasks: BTreeMap<u64, Vec<Task>>) -> Result<()> {
         let mut open = Vec::new();
-        for (seed, mut tasks) in tasks {
-            let mut done =
-                tasks.iter().map(|task| self.is_done(seed, task)).collect::<Result<Vec<_>>>()?.into_iter();
-            tasks.retain(|_| !done.next().unwrap_or_default());
-            if !tasks.is_empty() {
-                open.push((seed, tasks));
+        for (seed, tasks) in tasks {
+            let mut missing = Vec::new();
+            for task in tasks {
+                if !self.is_done(seed, &task)? {
+                    missing.push(task);
+                }
+            }
+            if !missing.is_empty() {
+                open.push((seed, missing));
             }
         }
         let queue = Mutex::new(open.into_iter());
