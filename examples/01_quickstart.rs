@@ -35,7 +35,7 @@ use pspo::reward::DenseReward;
 use pspo::rollouts::{Sampling, sample};
 use pspo::sft::{Sft, SftConfig};
 use pspo::steps::Lines;
-use pspo::trainer::events::{Body, metrics};
+use pspo::trainer::events::{Event, metrics};
 use pspo::trainer::{
     Checkpoint, CollectCost, Collector, Evaluation, KlControl, LabeledResponse, PpoConfig, Run, Trainer,
     evaluate,
@@ -311,8 +311,8 @@ fn label(setting: &Setting, run: &mut Run, checkpoints: &[Checkpoint]) -> Result
     let data = run.once("labels", |_| {
         let mut data = PrmData::default();
         for (number, checkpoint) in checkpoints.iter().enumerate() {
-            let policy = Policy::<Tiny>::new(&setting.device, checkpoint.group("policy")?)?;
-            let policy = policy.in_precision(setting.precision)?;
+            let policy = Policy::<Tiny>::new(&setting.device, checkpoint.group("policy")?)?
+                .in_precision(setting.precision)?;
             let seed = setting.seed.child("labels").index(number as u64);
             let first = number * PRM_PROMPTS;
             let problems: Vec<Arc<Problem>> =
@@ -483,10 +483,7 @@ fn report(
 ) -> Result<Report> {
     let events = run.folder().read_events()?;
     let series = |stage: &str, name: &str, metric: &str| {
-        let of_stage =
-            events.iter().filter(|event| event.stage == stage && matches!(event.body, Body::Metrics(_)));
-        let points = of_stage.filter_map(|event| Some((event.step as f64, event.metric(metric)?)));
-        Series::new(name, points.collect())
+        Series::new(name, Event::curve(&events, stage, metric).collect())
     };
     let chart = |title: &str, unit: &str, metric: &str| Chart {
         title: title.to_owned(),

@@ -3,7 +3,7 @@
 use pspo::model::Arch;
 use pspo::report::{Chart, Report, Series, Table};
 use pspo::trainer::Run;
-use pspo::trainer::events::{Body, Event, metrics};
+use pspo::trainer::events::{Event, metrics};
 use serde_json::json;
 
 use crate::samples::Results;
@@ -117,8 +117,5 @@ fn print(run: &Run, table: &Table) {
 }
 
 fn series(events: &[Event], name: &str, stage: &str, metric: &str) -> Series {
-    let of_stage =
-        events.iter().filter(|event| event.stage == stage && matches!(event.body, Body::Metrics(_)));
-    let points = of_stage.filter_map(|event| Some((event.step as f64, event.metric(metric)?)));
-    Series::new(name, points.collect())
+    Series::new(name, Event::curve(events, stage, metric).collect())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pspo::data::numbers::Temperature;
 use pspo::trainer::Evaluation;
-use pspo::trainer::events::{Body, Event, metrics};
+use pspo::trainer::events::{Event, metrics};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -75,10 +75,8 @@ pub struct Curves(BTreeMap<String, Vec<f32>>);
 impl Curves {
     /// Those of a stage.
     pub fn read(events: &[Event], stage: &str) -> Self {
-        let of_stage = |event: &&Event| event.stage == stage && matches!(event.body, Body::Metrics(_));
         let values = |name: &str| -> Vec<f32> {
-            let values = events.iter().filter(of_stage).filter_map(|event| event.metric(name));
-            values.map(|value| (value * 1e4).round() as f32 / 1e4).collect()
+            Event::curve(events, stage, name).map(|(_, value)| (value * 1e4).round() as f32 / 1e4).collect()
         };
         Self(KEPT.iter().map(|&name| (name.to_owned(), values(name))).collect())
     }

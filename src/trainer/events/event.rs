@@ -50,6 +50,24 @@ impl Event {
         }
     }
 
+    /// The curve of the metric `name` over a stage: a point for each of the stage's `events` that gives it, at its step.
+    ///
+    /// ```
+    /// use pspo::trainer::events::{Body, Event};
+    ///
+    /// let event = |stage, step, value| Event::new(stage, step, Body::Metrics(vec![("loss".into(), value)]));
+    /// let events = [event("sft", 1, 0.5), event("rl", 1, 9.0), event("sft", 2, 0.25)];
+    /// assert_eq!(Event::curve(&events, "sft", "loss").collect::<Vec<_>>(), [(1.0, 0.5), (2.0, 0.25)]);
+    /// ```
+    pub fn curve<'a>(
+        events: &'a [Self],
+        stage: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = (f64, f64)> + 'a {
+        let of_stage = events.iter().filter(move |event| event.stage == stage);
+        of_stage.filter_map(move |event| Some((event.step as f64, event.metric(name)?)))
+    }
+
     /// Whether names are names, each given once.
     pub(super) fn check(&self) -> Result<(), EventError> {
         let values: &[_] = match &self.body {
