@@ -37,8 +37,10 @@ pub enum Standing {
 /// What the records say of an arm.
 pub fn standing(config: &Config, records: &Records, arm: &str, seeds: &[u64]) -> Result<Standing> {
     let rates = first(config);
-    if let ([only], [_]) = (rates.as_slice(), config.grid.kl.as_slice()) {
-        return Ok(Standing::Best(*only));
+    if let [only] = rates[..]
+        && second(config, only.policy_learning_rate).is_empty()
+    {
+        return Ok(Standing::Best(only));
     }
     if let Some(missing) = missing(records, arm, &rates, seeds)? {
         return Ok(Standing::Missing(missing));
