@@ -211,13 +211,13 @@ mod tests {
             ("printf '\\002\\0\\0\\0\\0\\0\\0\\0ab' >&$SPEAK", Heard::Message(b"ab".to_vec())),
             ("true", Heard::Over(Event::Ended)),
         ] {
+            // `other` stays open here to the end.
             let (mut channel, other) = Channel::new(1 << 20).unwrap();
             // Not by `sh`, which may know numbers of one digit alone.
             let program = Program::new("/bin/bash").args(["-c", script]).descriptor("SPEAK", other.as_fd());
             let mut running = sandbox.start(&program).unwrap();
             let until = running.started() + sandbox.limits().wall();
             assert_eq!(running.hear(&mut channel, until).unwrap(), expected, "{script}");
-            drop(other);
         }
     }
 
