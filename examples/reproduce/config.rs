@@ -18,7 +18,7 @@ pub struct Config {
     pub sizes: Sizes,
     /// Pass@1 is reported for programs of up to these numbers of steps, and for longer ones.
     pub buckets: Vec<usize>,
-    /// How often the corpus of SFT follows a wrong habit where there is one: from 0 to 1.
+    /// How often the corpus of SFT follows a wrong habit where it can: from 0 to 1.
     pub habits: f32,
     pub sft: SftConfig,
     /// Of every training, but for what [`Tuned`] says.

@@ -12,7 +12,7 @@ use pspo_monty_verifier::MontyConfig;
 
 use crate::Result;
 use crate::config::Config;
-use crate::corpus::with_habits;
+use crate::corpus::Habits;
 
 pspo::arch! {
     /// 0.19 M parameters, as in the quickstart.
@@ -44,14 +44,12 @@ pub struct Setting {
 
 impl Setting {
     pub fn new(config: Config) -> Result<Self> {
-        if !(0.0..=1.0).contains(&config.habits) {
-            return Err(format!("`habits` is {}: it must be from 0 to 1", config.habits).into());
-        }
+        let habits = Habits::new(config.habits)?;
         let splits = config.problems.splits(Seed::root(0), config.sizes)?;
         let corpus = splits.sft.iter().enumerate().map(|(number, problem)| {
             let seed = Seed::root(0).child("corpus").index(number as u64);
             let solution = problem.solution.as_deref().unwrap_or_default();
-            (problem.prompt.clone(), with_habits(solution, config.habits, seed))
+            (problem.prompt.clone(), habits.write(solution, seed))
         });
         let corpus: Vec<_> = corpus.collect();
         let texts = corpus.iter().take(1500).flat_map(|(prompt, program)| [prompt.clone(), program.clone()]);
