@@ -9,6 +9,7 @@
 //!   `--limit` takes the first so many
 //! - `--style chat`, `code`, `docstring` or `plain`: how the model is asked. By default in a conversation, where it has a chat
 //!   template; else HumanEval as code to go on with, and other problems in a docstring
+//! - `--exchange`: a TOML file with an [`ExchangeConfig`], to ask as the model's authors do
 //! - `--samples` 5, `--temperature` 0.2, `--top-p` 0.95, `--top-k` 128, `--max-new-tokens` 512, `--seed` 0
 //!
 //! Into FOLDER go `samples/`, records of all responses with their verdicts; `summary.json`; and `report.html`. Stopped and
@@ -67,6 +68,7 @@ struct Arguments {
     model: PathBuf,
     problems: (Kind, PathBuf),
     style: Option<String>,
+    exchange: Option<ExchangeConfig>,
     limit: Option<usize>,
     samples: usize,
     sampling: Sampling,
@@ -143,6 +145,9 @@ fn problems(arguments: &Arguments) -> Result<ProblemSet> {
 /// How problems are put to the model.
 fn exchange(model: &Pretrained, arguments: &Arguments) -> Result<Exchange> {
     let template = model.chat_template()?;
+    if let Some(exchange) = &arguments.exchange {
+        return Ok(exchange.build_for(template)?);
+    }
     let base = if arguments.problems.0 == Kind::HumanEval { "code" } else { "docstring" };
     let style = arguments.style.as_deref().unwrap_or(if template.is_some() { "chat" } else { base });
     let prompt = match style {
@@ -257,7 +262,7 @@ fn report(arguments: &Arguments, evaluation: &Evaluation) -> Result<()> {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
     let (mut model, mut problems, mut out, mut style, mut limit) = (None, None, None, None, None);
-    let (mut samples, mut seed) = (5, 0);
+    let (mut samples, mut seed, mut exchange) = (5, 0, None);
     let mut sampling = Sampling {
         top_p: 0.95.try_into()?,
         top_k: NonZeroUsize::new(128),
@@ -280,6 +285,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
             "--problems" => problems = Some((Kind::Own, PathBuf::from(&value))),
             "--out" => out = Some(PathBuf::from(&value)),
             "--style" => style = Some(value),
+            "--exchange" => exchange = Some(toml::from_str(&fs::read_to_string(value)?)?),
             "--limit" => limit = Some(number()?.get()),
             "--samples" => samples = number()?.get(),
             "--seed" => seed = value.parse().map_err(|_| format!("--seed {value} is not a number"))?,
@@ -291,8 +297,11 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
         }
     }
     match (model, problems, out) {
+        (Some(_), Some(_), Some(_)) if style.is_some() && exchange.is_some() => {
+            Err("--style and --exchange both say how the model is asked: give one".into())
+        }
         (Some(model), Some(problems), Some(out)) => {
-            Ok(Some(Arguments { model, problems, style, limit, samples, sampling, seed, out }))
+            Ok(Some(Arguments { model, problems, style, exchange, limit, samples, sampling, seed, out }))
         }
         _ if !any => Ok(None),
         _ => Err("--model, --out and one of --human-eval, --mbpp, --problems are needed".into()),
