@@ -168,6 +168,11 @@ fn exchange(model: &Pretrained, arguments: &Arguments) -> Result<Exchange> {
 }
 // ANCHOR_END: exchange
 
+fn exchange_of(path: &str) -> Result<ExchangeConfig> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    Ok(toml::from_str(&text).map_err(|error| format!("{path}: {error}"))?)
+}
+
 struct Sampler<'a, A: Arch> {
     policy: Policy<A>,
     tokenizer: Tokenizer,
@@ -285,7 +290,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
             "--problems" => problems = Some((Kind::Own, PathBuf::from(&value))),
             "--out" => out = Some(PathBuf::from(&value)),
             "--style" => style = Some(value),
-            "--exchange" => exchange = Some(toml::from_str(&fs::read_to_string(value)?)?),
+            "--exchange" => exchange = Some(exchange_of(&value)?),
             "--limit" => limit = Some(number()?.get()),
             "--samples" => samples = number()?.get(),
             "--seed" => seed = value.parse().map_err(|_| format!("--seed {value} is not a number"))?,
