@@ -301,10 +301,10 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
             _ => return Err(format!("{argument} is not an option: see the top of this example").into()),
         }
     }
+    if style.is_some() && exchange.is_some() {
+        return Err("--style and --exchange both say how the model is asked: give one".into());
+    }
     match (model, problems, out) {
-        (Some(_), Some(_), Some(_)) if style.is_some() && exchange.is_some() => {
-            Err("--style and --exchange both say how the model is asked: give one".into())
-        }
         (Some(model), Some(problems), Some(out)) => {
             Ok(Some(Arguments { model, problems, style, exchange, limit, samples, sampling, seed, out }))
         }
