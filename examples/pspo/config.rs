@@ -175,3 +175,31 @@ impl Config {
     }
     // ANCHOR_END: parse
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use pspo::prompts::ExchangeConfig;
+
+    use super::*;
+
+    /// Those that `13_evaluate --exchange` takes.
+    const EXCHANGES: [&str; 1] = ["qwen_human_eval.toml"];
+    const TRAININGS: [&str; 2] = ["qwen_mbpp.toml", "smollm2_mbpp.toml"];
+
+    #[test]
+    fn the_configs_here_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/configs");
+        let there: BTreeSet<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, EXCHANGES.iter().chain(&TRAININGS).map(|name| name.into()).collect());
+        for name in TRAININGS {
+            let config = Config::read(&folder.join(name)).unwrap();
+            assert!(config.train.dense.is_some(), "{name} has no dense rewards");
+        }
+        for name in EXCHANGES {
+            toml::from_str::<ExchangeConfig>(&fs::read_to_string(folder.join(name)).unwrap()).unwrap();
+        }
+    }
+}
