@@ -11,7 +11,7 @@
 //! 5. Start, baseline and PSPO policy on held-out problems: Pass@1, and the best of N responses as the PRM chooses.
 //!
 //! Into the folder go events, checkpoints, `records/` (labels, also as TRL has them, and all responses of the
-//! evaluation), `adapters/` in PEFT's format, `models/` that transformers loads, `summary.json` and `report.html`.
+//! evaluation), `adapters/` in PEFT's format, `models/` that transformers loads, `summary.json` and `report.html` with its plots.
 //! Stopped and started again with the same arguments, it goes on where it was.
 //!
 //! Without arguments it trains a tiny model on a few problems in a temporary folder, in some seconds.

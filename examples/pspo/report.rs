@@ -1,4 +1,4 @@
-//! What came out: a table, `summary.json` and `report.html`.
+//! What came out: tables, `summary.json`, `report.html`, and its plots as files.
 
 use pspo::model::Arch;
 use pspo::report::{Chart, Report, Series, Table};
@@ -51,18 +51,24 @@ pub fn write<A: Arch>(
         series: vec![series(&events, "PRM", "prm", metrics::LOSS)],
     };
     let evaluation = &setting.config.stages.evaluation;
+    let charts = [
+        chart("Training responses that pass", "share of responses", metrics::PASS_RATE),
+        chart("Dense reward", "reward per response", metrics::DENSE_REWARD),
+        chart("What the critic explains", "share of the returns' variance", metrics::EXPLAINED_VARIANCE),
+        chart("KL to the start policy", "nats per response", metrics::KL),
+        chart("Length", "tokens per response", metrics::RESPONSE_TOKENS),
+        loss,
+    ];
+    for (chart, number) in charts.iter().zip(1..) {
+        if let Some(svg) = chart.to_svg()? {
+            run.folder().write(&format!("report-{number}.svg"), svg.as_bytes())?;
+        }
+    }
     let report = Report {
         title: format!("PSPO on {}", train.policy.arch),
         seed: train.seed,
         tables: tables.into(),
-        charts: vec![
-            chart("Training responses that pass", "share of responses", metrics::PASS_RATE),
-            chart("Dense reward", "reward per response", metrics::DENSE_REWARD),
-            chart("What the critic explains", "share of the returns' variance", metrics::EXPLAINED_VARIANCE),
-            chart("KL to the start policy", "nats per response", metrics::KL),
-            chart("Length", "tokens per response", metrics::RESPONSE_TOKENS),
-            loss,
-        ],
+        charts: charts.into(),
         notes: vec![
             format!("Labels: {}.", data.counts()),
             format!("PRM on responses to other problems: {}.", serde_json::to_string(prm)?),
