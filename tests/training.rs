@@ -11,6 +11,7 @@ use pspo::plugin::{
     CheckedSplitter, CheckedVerifier, Outcome, PrmError, PrmInput, ProcessRewardModel, Submission, Verdict,
     Verifier, VerifyError, verifier_fn,
 };
+use pspo::prm::{Objective, TrainedPrm};
 use pspo::reward::{DenseReward, OutcomeReward};
 use pspo::reward_model::{self, BradleyTerry, BradleyTerryConfig, Preference};
 use pspo::sft::{Sft, SftConfig};
@@ -18,7 +19,7 @@ use pspo::steps::Lines;
 use pspo::trainer::builder::{NoPrm, Sparse, WithCritic};
 use pspo::trainer::events::{Event, Events, Recorder, metrics};
 use pspo::trainer::{Checkpoint, PpoConfig, RewardModel, Run, Stage, Trainer, TrainerError, general_reward};
-use pspo::value::FromPolicy;
+use pspo::value::{FromPolicy, FromPrm};
 
 pspo::arch! {
     struct Tiny {
@@ -218,6 +219,45 @@ fn ppo_learns_what_the_prm_rewards_line_by_line() {
     let (events, _) = run(trainer);
     let dense: Vec<f64> = events.iter().filter_map(|event| event.metric(metrics::DENSE_REWARD)).collect();
     assert!(dense[0] < 0.0 && dense[24] > 0.2, "of at most 0.25: {dense:?}");
+}
+
+/// Were they merged into a trunk of 16 bits, most of what the PRM learned would be rounded away.
+#[test]
+fn a_critic_that_starts_as_a_prm_with_adapters_goes_on_with_them() {
+    let start = start();
+    let (policy, tokenizer) = &start;
+    let mut prm = adapted(&start, 1).critic().fork();
+    let mut trained = prm.trained().unwrap();
+    trained.values_mut().iter_mut().zip(0..).for_each(|(value, n)| *value += 0.1 * (n as f32).sin());
+    prm.set_trained(&trained).unwrap();
+    let halved = |name: &str, value: &f32| value / 2.0 + if name == "head.bias" { 0.5 } else { 0.0 };
+    let critic = |prm| {
+        let mut config = config(1);
+        config.tuning = Tuning::Lora(Lora::default());
+        let trainer = pspo::trainer::builder(policy, tokenizer)
+            .problems(problems())
+            .splitter(Lines::python())
+            .verifier(verifier())
+            .dense_rewards(DenseReward::default())
+            .prm(TrainedPrm::new(prm, Objective::Mse))
+            .value_init(FromPrm { rescale: true })
+            .config(config)
+            .build();
+        trainer.unwrap().critic().fork()
+    };
+    let goes_on = critic(prm.fork());
+    for (name, _, place) in trained.layout().iter() {
+        let needed: Vec<f32> = match name.starts_with("head.") {
+            true => trained.values()[place].iter().map(|value| halved(name, value)).collect(),
+            false => trained.values()[place].to_vec(),
+        };
+        assert_eq!(goes_on.trained().unwrap().tensor(name).unwrap(), needed, "{name}");
+    }
+    // On another device there is nothing to share: the critic is the same, with adapters that begin at nothing.
+    let elsewhere = ScalarModel::new(&Device::cpu(), &prm.parameters().unwrap()).unwrap();
+    let apart = critic(elsewhere);
+    assert_ne!(apart.trained().unwrap(), goes_on.trained().unwrap());
+    assert_eq!(apart.parameters().unwrap(), goes_on.parameters().unwrap());
 }
 
 #[test]

@@ -175,6 +175,19 @@ impl Device {
         }
     }
 
+    /// Whether the two are clones of one device.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Inner::Cpu { threads, pool }, Inner::Cpu { threads: others, pool: other }) => {
+                threads == others && Arc::ptr_eq(pool, other)
+            }
+            #[cfg(feature = "cuda")]
+            (Inner::Cuda(cuda), Inner::Cuda(other)) => cuda.is(other),
+            #[cfg(feature = "cuda")]
+            _ => false,
+        }
+    }
+
     /// `len` zeros.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::weights::Weights;
 use crate::data::{LayoutError, Parameters, Ragged, Seed, Sequence};
 use crate::kernels::product::{Shape, WeightLayout};
 use crate::kernels::{Buffer, Device, KernelError, bias, embedding, product};
-use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
+use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT, head_layout};
 
 /// The head, h · w + b on hidden states h of that width.
 #[derive(Clone, Debug)]
@@ -107,6 +107,11 @@ impl Scorer {
     /// If the device fails.
     pub fn parameters(&self) -> Result<Parameters, ModelError> {
         self.weights.download()
+    }
+
+    /// Its head, on the host: [`HEAD_WEIGHT`] and [`HEAD_BIAS`].
+    pub(crate) fn head(&self) -> Result<Parameters, ModelError> {
+        self.weights.gather(&head_layout(self.weights.trunk.dims.width))
     }
 
     /// The number for each scored place, `[n]`.
@@ -206,6 +211,27 @@ impl<A: Arch> ScalarModel<A> {
     ) -> Result<Self, ModelError> {
         let weights = policy.weights.under_head(A::DIMS.scalar_layout(), head, tuning, seed)?;
         Ok(Self { weights, arch: PhantomData })
+    }
+
+    /// A model that begins as `scorer` under this head, of which [`HEAD_WEIGHT`] and [`HEAD_BIAS`] are the tensors, and shares
+    /// what it does not train. Where the scorer was trained by the same `tuning`, its adapters go on; otherwise they are
+    /// merged. `None` for a scorer on another device, of another shape or precision than the policy.
+    ///
+    /// # Errors
+    /// If the head is that of another shape, or the device fails.
+    pub(crate) fn on_scorer(
+        scorer: &Scorer,
+        policy: &Policy<A>,
+        head: &Parameters,
+        tuning: &Tuning,
+        seed: Seed,
+    ) -> Result<Option<Self>, ModelError> {
+        let (weights, policy) = (&scorer.weights, &policy.weights);
+        let fits = weights.device().is(policy.device())
+            && weights.trunk.dims == A::DIMS
+            && weights.precision == policy.precision;
+        fits.then(|| Ok(Self { weights: weights.going_on(head, tuning, seed)?, arch: PhantomData }))
+            .transpose()
     }
 
     /// How its matrices are held.

@@ -11,7 +11,7 @@ use super::tuning::{self, Projection, Tuning};
 use super::{Dims, optimizer};
 use crate::data::{Layout, LayoutError, Parameters, Seed};
 use crate::kernels::{Buffer, Device, KernelError};
-use crate::plugin::value_init::head_layout;
+use crate::plugin::value_init::{HEAD, head_layout};
 
 /// Parameters on a device. A clone shares them until one of the two is trained: so the reference policy
 /// costs nothing until the policy's first update, and what is not trained nothing at all.
@@ -173,6 +173,22 @@ impl Weights {
         }
     }
 
+    /// The same parameters under another head, trained by `tuning`: where they were trained by it before, adapters go on;
+    /// otherwise they are [tuned](Self::tuned) anew.
+    pub(crate) fn going_on(
+        &self,
+        head: &Parameters,
+        tuning: &Tuning,
+        seed: Seed,
+    ) -> Result<Self, ModelError> {
+        head.layout().must_equal(&head_layout(self.trunk.dims.width))?;
+        let mut weights = if self.trunk.tuning == *tuning { self.fork() } else { self.tuned(tuning, seed)? };
+        let mut trained = weights.download_trained()?;
+        trained.copy_prefix_from(head, HEAD)?;
+        weights.set_trained(&trained)?;
+        Ok(weights)
+    }
+
     /// The same parameters in that precision, all of them trained.
     pub(crate) fn in_precision(&self, precision: Precision) -> Result<Self, ModelError> {
         if precision == self.precision && self.values.frozen.is_none() {
@@ -264,7 +280,8 @@ impl Weights {
         self.gather(&self.layout)
     }
 
-    fn gather(&self, layout: &Layout) -> Result<Parameters, ModelError> {
+    /// The tensors of `layout`.
+    pub(crate) fn gather(&self, layout: &Layout) -> Result<Parameters, ModelError> {
         let mut parameters = Parameters::zeros(layout.clone());
         for (name, _, place) in layout.iter() {
             parameters.values_mut()[place].copy_from_slice(&self.tensor(name)?);

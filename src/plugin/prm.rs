@@ -1,5 +1,6 @@
 //! [`ProcessRewardModel`]: a score for every step.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -59,6 +60,12 @@ pub trait ProcessRewardModel: Send + Sync {
     /// If they cannot be fetched.
     fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         Ok(None)
+    }
+
+    /// The same on its device, a [`Scorer`](crate::model::Scorer), where it is there: a critic that starts from it may
+    /// share its trunk. Anything else counts as `None`, the default.
+    fn on_device(&self) -> Option<&dyn Any> {
+        None
     }
 }
 
@@ -128,6 +135,11 @@ impl CheckedPrm {
     pub fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         self.0.parameters()
     }
+
+    /// See [`ProcessRewardModel::on_device`].
+    pub fn on_device(&self) -> Option<&dyn Any> {
+        self.0.on_device()
+    }
 }
 
 impl ProcessRewardModel for Box<dyn ProcessRewardModel> {
@@ -137,5 +149,9 @@ impl ProcessRewardModel for Box<dyn ProcessRewardModel> {
 
     fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         self.as_ref().parameters()
+    }
+
+    fn on_device(&self) -> Option<&dyn Any> {
+        self.as_ref().on_device()
     }
 }

@@ -16,9 +16,9 @@
 use super::labeler::{Answer, Answers, CheckedLabeler, Labeler, Next};
 use super::prm::{CheckedPrm, PrmInput, ProcessRewardModel};
 use super::splitter::StepSplitter;
-use super::value_init::{CheckedValueInit, HEAD_WEIGHT, TRUNK, ValueInit, ValueSources};
+use super::value_init::{CheckedValueInit, HEAD, HEAD_WEIGHT, TRUNK, ValueInit, ValueSources, head_layout};
 use super::verifier::{CheckedVerifier, Submission, Verifier};
-use crate::data::{Labels, Problem, Step, StepKind, Steps};
+use crate::data::{Labels, Parameters, Problem, Step, StepKind, Steps};
 
 /// Programs that splitters get wrong: blank, without a last line end, CRLF, cut inside a string,
 /// Unicode, tabs, comments of every sort.
@@ -153,15 +153,24 @@ pub fn value_init(init: impl ValueInit + 'static, sources: ValueSources<'_>) {
     let again = init.init(sources).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first, again, "the same sources gave other parameters");
     let Ok(weight) = first.tensor(HEAD_WEIGHT) else { return };
-    if let Some(head) = init.head_on_policy(weight.len()).unwrap_or_else(|error| panic!("{error}")) {
+    let is_on = |trunk: &Parameters, head: Option<Parameters>, whose: &str| {
+        let Some(head) = head else { return };
         for (name, _, place) in first.layout().iter() {
-            let source = if name.starts_with(TRUNK) { sources.policy } else { &head };
+            let source = if name.starts_with(TRUNK) { trunk } else { &head };
             let needed = source.tensor(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(
                 &first.values()[place],
                 needed,
-                "`{name}` is not that of the head on the policy's trunk"
+                "`{name}` is not that of the head on the {whose}'s trunk"
             );
         }
+    };
+    let head = init.head_on_policy(weight.len()).unwrap_or_else(|error| panic!("{error}"));
+    is_on(sources.policy, head, "policy");
+    if let Some(prm) = sources.prm {
+        let mut head = Parameters::zeros(head_layout(weight.len()));
+        head.copy_prefix_from(prm, HEAD).unwrap_or_else(|error| panic!("{error}"));
+        let head = init.head_on_prm(&head).unwrap_or_else(|error| panic!("{error}"));
+        is_on(prm, head, "PRM");
     }
 }

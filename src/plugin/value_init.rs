@@ -10,6 +10,8 @@ use crate::data::{Layout, LayoutError, Parameters, Seed};
 pub const HEAD_WEIGHT: &str = "head.weight";
 /// Name of the scalar head's bias.
 pub const HEAD_BIAS: &str = "head.bias";
+/// What the names of the scalar head's tensors begin with.
+pub const HEAD: &str = "head.";
 /// What the names of the trunk's tensors begin with, in every model.
 pub const TRUNK: &str = "trunk.";
 
@@ -64,6 +66,14 @@ pub trait ValueInit: Send + Sync {
         let _ = width;
         None
     }
+
+    /// As [`ValueInit::head_on_policy`], where [`ValueInit::init`] gives the PRM's trunk as it is; from `prm`, the PRM's
+    /// head. The trainer shares that trunk then, adapters included, where it has the PRM [on the policy's
+    /// device](super::ProcessRewardModel::on_device).
+    fn head_on_prm(&self, prm: &Parameters) -> Option<Parameters> {
+        let _ = prm;
+        None
+    }
 }
 
 /// A value initialization's config, as it stands in a config file under its `type`.
@@ -109,14 +119,7 @@ impl CheckedValueInit {
     /// As [`ValueInit::init`]; [`ValueInitError::Contract`] for another layout or a number that is
     /// not finite.
     pub fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
-        let parameters = self.0.init(sources)?;
-        if parameters.layout() != sources.layout {
-            return Err(ValueInitError::Contract("its tensors are not those of the critic".into()));
-        }
-        if let Some(value) = parameters.values().iter().find(|value| !value.is_finite()) {
-            return Err(ValueInitError::Contract(format!("a parameter is {value}")));
-        }
-        Ok(parameters)
+        kept(self.0.init(sources)?, sources.layout, "critic")
     }
 
     /// As [`ValueInit::head_on_policy`].
@@ -124,15 +127,28 @@ impl CheckedValueInit {
     /// # Errors
     /// [`ValueInitError::Contract`] for another layout or a number that is not finite.
     pub fn head_on_policy(&self, width: usize) -> Result<Option<Parameters>, ValueInitError> {
-        let Some(head) = self.0.head_on_policy(width) else { return Ok(None) };
-        if *head.layout() != head_layout(width) {
-            return Err(ValueInitError::Contract("its tensors are not those of the head".into()));
-        }
-        if let Some(value) = head.values().iter().find(|value| !value.is_finite()) {
-            return Err(ValueInitError::Contract(format!("a parameter is {value}")));
-        }
-        Ok(Some(head))
+        let head = self.0.head_on_policy(width);
+        head.map(|head| kept(head, &head_layout(width), "head")).transpose()
     }
+
+    /// As [`ValueInit::head_on_prm`].
+    ///
+    /// # Errors
+    /// [`ValueInitError::Contract`] for another layout or a number that is not finite.
+    pub fn head_on_prm(&self, prm: &Parameters) -> Result<Option<Parameters>, ValueInitError> {
+        self.0.head_on_prm(prm).map(|head| kept(head, prm.layout(), "head")).transpose()
+    }
+}
+
+/// Parameters of a `part` that has this layout.
+fn kept(parameters: Parameters, layout: &Layout, part: &str) -> Result<Parameters, ValueInitError> {
+    if parameters.layout() != layout {
+        return Err(ValueInitError::Contract(format!("its tensors are not those of the {part}")));
+    }
+    if let Some(value) = parameters.values().iter().find(|value| !value.is_finite()) {
+        return Err(ValueInitError::Contract(format!("a parameter is {value}")));
+    }
+    Ok(parameters)
 }
 
 /// The tensors of a scalar head.
@@ -150,5 +166,9 @@ impl ValueInit for Box<dyn ValueInit> {
 
     fn head_on_policy(&self, width: usize) -> Option<Parameters> {
         self.as_ref().head_on_policy(width)
+    }
+
+    fn head_on_prm(&self, prm: &Parameters) -> Option<Parameters> {
+        self.as_ref().head_on_prm(prm)
     }
 }

@@ -1,5 +1,6 @@
 //! [`TrainedPrm`]: a scalar model as the process reward model that it was trained to be.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
@@ -85,5 +86,9 @@ impl<A> ProcessRewardModel for TrainedPrm<A> {
     fn parameters(&self) -> Result<Option<Cow<'_, Parameters>>, PrmError> {
         let parameters = self.scorer.parameters().map_err(|error| PrmError::Failed(error.to_string()))?;
         Ok(Some(Cow::Owned(parameters)))
+    }
+
+    fn on_device(&self) -> Option<&dyn Any> {
+        Some(&self.scorer)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Parameters;
+use crate::data::{LayoutError, Parameters};
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 use crate::plugin::{ValueInit, ValueInitConfig, ValueInitError, ValueSources};
 
@@ -15,6 +15,9 @@ crate::card! {
 
 /// A copy of the PRM's trunk and head.
 ///
+/// A PRM that was trained with adapters shares its trunk with the critic where it can, and the critic's training goes on
+/// with them ([`ValueInit::head_on_prm`]).
+///
 /// Both ways suppose a PRM whose head says its score. Trained with cross-entropy, the head says the
 /// score's logit, on which the copy then starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,16 +28,27 @@ pub struct FromPrm {
     pub rescale: bool,
 }
 
-impl ValueInit for FromPrm {
-    fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
-        let prm = sources.prm.ok_or(ValueInitError::NoPrm)?;
-        prm.layout().must_equal(sources.layout)?;
+impl FromPrm {
+    /// Of a head, alone or behind a trunk.
+    fn of(&self, prm: &Parameters) -> Result<Parameters, LayoutError> {
         let mut critic = prm.clone();
         if self.rescale {
             critic.tensor_mut(HEAD_WEIGHT)?.iter_mut().for_each(|weight| *weight /= 2.0);
             critic.tensor_mut(HEAD_BIAS)?.iter_mut().for_each(|bias| *bias = *bias / 2.0 + 0.5);
         }
         Ok(critic)
+    }
+}
+
+impl ValueInit for FromPrm {
+    fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
+        let prm = sources.prm.ok_or(ValueInitError::NoPrm)?;
+        prm.layout().must_equal(sources.layout)?;
+        Ok(self.of(prm)?)
+    }
+
+    fn head_on_prm(&self, prm: &Parameters) -> Option<Parameters> {
+        self.of(prm).ok()
     }
 }
 

@@ -63,6 +63,11 @@ impl std::fmt::Debug for Cuda {
 }
 
 impl Cuda {
+    /// Whether the two are clones of one device.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The device of that number.
     ///
     /// # Errors

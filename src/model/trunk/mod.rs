@@ -32,6 +32,8 @@ pub struct Trunk {
     pub(crate) dims: Dims,
     pub(crate) device: Device,
     pub(crate) places: Places,
+    /// What of it is trained.
+    pub(crate) tuning: Tuning,
     pub(crate) rotary: rotary::Table,
 }
 
@@ -84,7 +86,7 @@ impl Trunk {
         let places = Places::new(&dims, finder, tuning)?;
         let rotary =
             rotary::Table::new(device, dims.head_size, dims.positions, dims.rope_theta, dims.rope_scaling)?;
-        Ok(Self { dims, device: device.clone(), places, rotary })
+        Ok(Self { dims, device: device.clone(), places, tuning: tuning.clone(), rotary })
     }
 
     /// The hidden states of a batch under the parameters `w`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Arch, Lora, Policy, ScalarModel, init};
-use crate::plugin::value_init::{HEAD_BIAS, head_layout};
+use crate::plugin::value_init::{HEAD, HEAD_BIAS, head_layout};
 
 crate::arch! {
     struct Small {
@@ -97,6 +97,58 @@ fn a_critic_on_the_policys_trunk_is_one_of_the_same_parameters() {
             let error = ScalarModel::on_policy(&policy, &other, &tuning, Seed::root(3)).unwrap_err();
             let needed = "tensor `head.weight` has shape [15, 1], this model needs [16, 1]";
             assert!(error.to_string().ends_with(needed), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_critic_that_goes_on_from_a_prm_is_the_same_under_another_head_and_shares_its_trunk() {
+    let device = Device::cpu();
+    let used = || device.used().now();
+    let mut head = Parameters::zeros(head_layout(16));
+    head.values_mut().copy_from_slice(&[0.5; 17]);
+    for precision in [Precision::Float32, Precision::Bfloat16] {
+        let policy = read(&device, precision);
+        for tuning in [Tuning::Full, upper(), Tuning::Lora(Lora::default())] {
+            let on_policy = policy.tuned(&tuning, Seed::root(2)).unwrap();
+            let mut prm = ScalarModel::on_policy(&on_policy, &head, &tuning, Seed::root(3)).unwrap();
+            let mut trained = prm.trained().unwrap();
+            trained.values_mut().iter_mut().zip(1..).for_each(|(value, n)| *value += 1e-3 * (n as f32).sin());
+            prm.set_trained(&trained).unwrap();
+            let scorer = prm.scorer();
+            let goes_on = |tuning: &Tuning| {
+                let critic = ScalarModel::on_scorer(&scorer, &policy, &head, tuning, Seed::root(4));
+                critic.unwrap().expect("they fit together")
+            };
+            let before = used();
+            let critic = goes_on(&tuning);
+            let mut needed = scorer.parameters().unwrap();
+            needed.copy_prefix_from(&head, HEAD).unwrap();
+            assert_eq!(critic.parameters().unwrap(), needed, "{tuning:?}, {precision:?}");
+            assert_eq!(critic.trained().unwrap().layout(), trained.layout());
+            if matches!(tuning, Tuning::Lora(_)) {
+                assert_eq!(used() - before, 4 * trained.values().len(), "adapters and a head");
+            }
+            // Of another tuning it is the same once more, rounded where it is no longer trained.
+            let other = goes_on(&upper()).parameters().unwrap();
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() <= a.abs() / 128.0;
+            assert!(needed.values().iter().zip(other.values()).all(near), "{tuning:?}, {precision:?}");
+
+            let narrow = Parameters::zeros(head_layout(15));
+            let error =
+                ScalarModel::on_scorer(&scorer, &policy, &narrow, &tuning, Seed::root(4)).unwrap_err();
+            let needed = "tensor `head.weight` has shape [15, 1], this model needs [16, 1]";
+            assert!(error.to_string().ends_with(needed), "{error}");
+            // Elsewhere, or held otherwise, nothing can be shared.
+            let elsewhere = read(&Device::cpu(), precision);
+            let otherwise = match precision {
+                Precision::Float32 => Precision::Bfloat16,
+                Precision::Bfloat16 => Precision::Float32,
+            };
+            for policy in [elsewhere, read(&device, otherwise)] {
+                let none = ScalarModel::on_scorer(&scorer, &policy, &head, &tuning, Seed::root(4)).unwrap();
+                assert!(none.is_none());
+            }
         }
     }
 }

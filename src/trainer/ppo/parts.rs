@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{PpoConfig, Trainer};
 use crate::data::{ProblemSet, Seed, Sequence, Task};
 use crate::kernels::Device;
-use crate::model::{Arch, Policy, ScalarModel, Tokenizer, Tuning};
+use crate::model::{Arch, Policy, ScalarModel, Scorer, Tokenizer, Tuning};
 use crate::plugin::{CheckedPrm, CheckedSplitter, CheckedValueInit, ValueSources};
 use crate::ppo::Learner;
 use crate::prompts::Exchange;
@@ -67,31 +67,44 @@ fn models<A: Arch>(
         tuning => policy.tuned(tuning, seed.child("policy tuning")),
     };
     let critic_seed = seed.child("critic tuning");
-    let (mut policy, mut critic) = match value_init.head_on_policy(A::DIMS.width)? {
-        Some(head) => {
-            let policy = tuned()?;
-            let critic = ScalarModel::on_policy(&policy, &head, tuning, critic_seed)?;
-            (policy, critic)
-        }
-        None => {
-            let layout = A::DIMS.scalar_layout();
-            // Copies on the host, of which a large model has few at a time.
-            let critic = {
-                let start = policy.parameters()?;
-                let sources = ValueSources::new(&layout, &start, seed.child("critic"));
-                let prm = prm.map(CheckedPrm::parameters).transpose()?.flatten();
-                value_init.init(sources.with_prm(prm.as_deref()))?
-            };
-            let critic = ScalarModel::new_in(device, &critic, policy.precision())?;
-            let policy = tuned()?;
-            let mut critic = critic.tuned(tuning, critic_seed)?;
-            critic.share_frozen(&policy)?;
-            (policy, critic)
-        }
+    let (mut policy, mut critic) = if let Some(head) = value_init.head_on_policy(A::DIMS.width)? {
+        let policy = tuned()?;
+        let critic = ScalarModel::on_policy(&policy, &head, tuning, critic_seed)?;
+        (policy, critic)
+    } else if let Some(critic) = on_prm(policy, prm, value_init, tuning, critic_seed)? {
+        (tuned()?, critic)
+    } else {
+        let layout = A::DIMS.scalar_layout();
+        // Copies on the host, of which a large model has few at a time.
+        let critic = {
+            let start = policy.parameters()?;
+            let sources = ValueSources::new(&layout, &start, seed.child("critic"));
+            let prm = prm.map(CheckedPrm::parameters).transpose()?.flatten();
+            value_init.init(sources.with_prm(prm.as_deref()))?
+        };
+        let critic = ScalarModel::new_in(device, &critic, policy.precision())?;
+        let policy = tuned()?;
+        let mut critic = critic.tuned(tuning, critic_seed)?;
+        critic.share_frozen(&policy)?;
+        (policy, critic)
     };
     policy.set_recompute(config.recompute);
     critic.set_recompute(config.recompute);
     Ok((policy, critic))
+}
+
+/// The critic that is the PRM under another head, where it is to be that and the PRM is where the policy is.
+fn on_prm<A: Arch>(
+    policy: &Policy<A>,
+    prm: Option<&CheckedPrm>,
+    value_init: &CheckedValueInit,
+    tuning: &Tuning,
+    seed: Seed,
+) -> Result<Option<ScalarModel<A>>, TrainerError> {
+    let scorer = prm.and_then(|prm| prm.on_device()?.downcast_ref::<Scorer>());
+    let Some(scorer) = scorer else { return Ok(None) };
+    let Some(head) = value_init.head_on_prm(&scorer.head()?)? else { return Ok(None) };
+    Ok(ScalarModel::on_scorer(scorer, policy, &head, tuning, seed)?)
 }
 
 impl<A: Arch> Trainer<A> {
