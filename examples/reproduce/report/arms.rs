@@ -24,11 +24,17 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
             format!("{number}. {title}: Pass@1 in percent at T = {temperature}, and the gain over `rl`");
         tables.push(pass_table(title, &of));
     }
+    let ppo = &setting.config.ppo;
+    let rollouts = (ppo.prompts.get() * ppo.responses.get()) as f64;
     let curve = |metric: &str, label: &str| Chart {
         title: format!("{number}. {title}: {label}"),
-        x_label: "iteration".to_owned(),
+        x_label: "rollouts".to_owned(),
         y_label: label.to_owned(),
-        series: runs.arms.iter().filter_map(|(arm, records)| mean_curve(arm, records, metric)).collect(),
+        series: runs
+            .arms
+            .iter()
+            .filter_map(|(arm, records)| mean_curve(arm, records, metric, rollouts))
+            .collect(),
     };
     let mut charts = vec![curve(metrics::PASS_RATE, "training responses that pass")];
     if number == 1 {
@@ -69,15 +75,15 @@ fn pass_table(title: String, cells: &[&Cell]) -> Table {
     Table { title, columns, rows }
 }
 
-/// The mean over seeds of a metric, over some iterations.
-fn mean_curve(arm: &str, records: &[Record], metric: &str) -> Option<Series> {
+/// The mean over seeds of a metric, over some iterations, each of which is `step` long.
+fn mean_curve(arm: &str, records: &[Record], metric: &str, step: f64) -> Option<Series> {
     let curves: Vec<&[f32]> = records.iter().map(|record| record.curves.get(metric)).collect();
     let shortest = curves.iter().map(|curve| curve.len()).min().filter(|&shortest| shortest > 0)?;
     let smooth = if shortest < 4 * SMOOTH { 1 } else { SMOOTH };
     let point = |end: usize| {
         let values = curves.iter().flat_map(|curve| &curve[end - smooth..end]);
         let sum: f64 = values.map(|&value| f64::from(value)).sum();
-        (end as f64, sum / (smooth * curves.len()) as f64)
+        (step * end as f64, sum / (smooth * curves.len()) as f64)
     };
     Some(Series::new(arm, (1..=shortest / smooth).map(|n| point(n * smooth)).collect()))
 }
@@ -85,11 +91,11 @@ fn mean_curve(arm: &str, records: &[Record], metric: &str) -> Option<Series> {
 /// Training responses that pass, by seconds on one thread, from the first response for labels on.
 fn by_clock(runs: &Runs) -> Chart {
     let series = runs.arms.iter().filter_map(|(arm, records)| {
-        let mut series = mean_curve(arm, records, metrics::PASS_RATE)?;
         let mean = |of: fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len() as f64;
+        let iterations = mean(|record| record.curves.get(metrics::PASS_RATE).len() as f64);
         let (before, seconds) = (mean(|record| record.seconds_before), mean(|record| record.seconds));
-        let last = series.points.last()?.0;
-        series.points.iter_mut().for_each(|point| point.0 = before + point.0 * seconds / last);
+        let mut series = mean_curve(arm, records, metrics::PASS_RATE, seconds / iterations)?;
+        series.points.iter_mut().for_each(|point| point.0 += before);
         Some(series)
     });
     Chart {
