@@ -9,6 +9,10 @@ const TYPE_ERROR: Stop = Stop::Raised("TypeError");
 const TOO_LARGE: Stop = Stop::Outside("an integer of more than 64 bits");
 const NESTED: Stop = Stop::Outside("a list in a list");
 
+/// More items than this in a list, and a program counts as one that does not end, as `for x in xs: xs.extend(xs)`, which would
+/// take all memory first. Those of the problems have a handful.
+const MOST_ITEMS: usize = 1_000;
+
 impl State {
     pub(super) fn holds(&mut self, condition: &Condition) -> Result<bool, Stop> {
         let (left, comparison, right) = match condition {
@@ -107,11 +111,20 @@ pub(super) fn place(items: &[i64], index: i64) -> Result<usize, Stop> {
     usize::try_from(place).ok().filter(|&place| place < items.len()).ok_or(Stop::Raised("IndexError"))
 }
 
+/// Appends `more` to `items`.
+pub(super) fn extend(items: &mut Vec<i64>, more: &[i64]) -> Result<(), Stop> {
+    if items.len() + more.len() > MOST_ITEMS {
+        return Err(Stop::Endless);
+    }
+    items.extend(more);
+    Ok(())
+}
+
 pub(super) fn binary(left: Value, operator: Operator, right: Value) -> Result<Value, Stop> {
     let (left, right) = match (left, right, operator) {
         (Value::Integer(left), Value::Integer(right), _) => (left, right),
         (Value::List(mut left), Value::List(right), Operator::Add) => {
-            Arc::make_mut(&mut left).extend(right.iter());
+            extend(Arc::make_mut(&mut left), &right)?;
             return Ok(Value::List(left));
         }
         (Value::List(_), Value::Integer(_), Operator::Multiply)

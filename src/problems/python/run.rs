@@ -1,6 +1,6 @@
 //! Runs statements as Python would.
 
-use super::evaluate::{binary, place};
+use super::evaluate::{binary, extend, place};
 use super::state::{State, Stop, Value};
 use super::{Expression, Header, Method, Simple, Statement, Target, Variable};
 
@@ -115,7 +115,7 @@ impl State {
         match (method, values.as_slice()) {
             (Method::Append, [Value::Integer(value)]) => items.push(*value),
             (Method::Clear, []) => items.clear(),
-            (Method::Extend, [Value::List(more)]) => items.extend(more.iter()),
+            (Method::Extend, [Value::List(more)]) => extend(items, more)?,
             (Method::Extend, [Value::Integer(_)]) | (Method::Insert, [Value::List(_), _]) => {
                 return Err(Stop::Raised("TypeError"));
             }

@@ -26,7 +26,7 @@ pub enum Stop {
     /// Python raises this exception.
     #[error("it raises {0}")]
     Raised(&'static str),
-    /// The program ran for so long that it counts as one that does not end.
+    /// The program ran for so long, or held so much, that it counts as one that does not end.
     #[error("it does not end")]
     Endless,
     /// This evaluator cannot say what Python does.
