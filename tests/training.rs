@@ -221,7 +221,6 @@ fn ppo_learns_what_the_prm_rewards_line_by_line() {
     assert!(dense[0] < 0.0 && dense[24] > 0.2, "of at most 0.25: {dense:?}");
 }
 
-/// Were they merged into a trunk of 16 bits, most of what the PRM learned would be rounded away.
 #[test]
 fn a_critic_that_starts_as_a_prm_with_adapters_goes_on_with_them() {
     let start = start();
@@ -231,7 +230,7 @@ fn a_critic_that_starts_as_a_prm_with_adapters_goes_on_with_them() {
     trained.values_mut().iter_mut().zip(0..).for_each(|(value, n)| *value += 0.1 * (n as f32).sin());
     prm.set_trained(&trained).unwrap();
     let halved = |name: &str, value: &f32| value / 2.0 + if name == "head.bias" { 0.5 } else { 0.0 };
-    let critic = |prm| {
+    let guided = |prm| {
         let mut config = config(1);
         config.tuning = Tuning::Lora(Lora::default());
         let trainer = pspo::trainer::builder(policy, tokenizer)
@@ -243,9 +242,10 @@ fn a_critic_that_starts_as_a_prm_with_adapters_goes_on_with_them() {
             .value_init(FromPrm { rescale: true })
             .config(config)
             .build();
-        trainer.unwrap().critic().fork()
+        trainer.unwrap()
     };
-    let goes_on = critic(prm.fork());
+    let on_prm = guided(prm.fork());
+    let goes_on = on_prm.critic();
     for (name, _, place) in trained.layout().iter() {
         let needed: Vec<f32> = match name.starts_with("head.") {
             true => trained.values()[place].iter().map(|value| halved(name, value)).collect(),
@@ -255,9 +255,15 @@ fn a_critic_that_starts_as_a_prm_with_adapters_goes_on_with_them() {
     }
     // On another device there is nothing to share: the critic is the same, with adapters that begin at nothing.
     let elsewhere = ScalarModel::new(&Device::cpu(), &prm.parameters().unwrap()).unwrap();
-    let apart = critic(elsewhere);
-    assert_ne!(apart.trained().unwrap(), goes_on.trained().unwrap());
-    assert_eq!(apart.parameters().unwrap(), goes_on.parameters().unwrap());
+    let mut apart = guided(elsewhere);
+    assert_ne!(apart.critic().trained().unwrap(), goes_on.trained().unwrap());
+    assert_eq!(apart.critic().parameters().unwrap(), goes_on.parameters().unwrap());
+    // And adapters on the one trunk are none for the other.
+    let error = apart.restore(&on_prm.checkpoint().unwrap()).unwrap_err();
+    assert!(matches!(error, TrainerError::CriticTrunk { .. }), "{error}");
+    let told = "adapters on the PRM's trunk, and this training's on a trunk of its own";
+    assert!(error.to_string().contains(told), "{error}");
+    guided(prm).restore(&on_prm.checkpoint().unwrap()).unwrap();
 }
 
 #[test]
@@ -311,6 +317,8 @@ fn a_restored_run_with_adapters_goes_on_to_the_same_bytes() {
     let checkpoint = goes_on(adapted);
     let names: Vec<_> = checkpoint.group("policy").unwrap().layout().iter().map(|(name, ..)| name).collect();
     assert!(names.iter().all(|name| name.contains(".lora_")), "adapters alone are saved: {names:?}");
+    let error = checkpoint.model("policy").unwrap_err().to_string();
+    assert!(error.contains("group `policy` holds what was trained of a model"), "{error}");
 }
 
 /// Returns the checkpoint at the run's end.

@@ -143,7 +143,7 @@ impl PolicyConfig {
             (file, _) => Tokenizer::from_file(file.as_deref().unwrap_or(Path::new("tokenizer.json")), end)?,
         };
         let policy = match (checkpoint, pretrained) {
-            (Some(path), _) => Policy::new(device, Checkpoint::load(path)?.group("policy")?)?,
+            (Some(path), _) => Policy::new(device, Checkpoint::load(path)?.model("policy")?)?,
             (None, Some(model)) => model.policy_in(device, *precision).map_err(Box::new)?,
             (None, None) => Policy::random(device, seed.child("policy"))?,
         };

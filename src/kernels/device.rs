@@ -188,6 +188,17 @@ impl Device {
         }
     }
 
+    /// Whether a buffer of the other is one of this as well.
+    pub(crate) fn has_memory_of(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Inner::Cpu { .. }, Inner::Cpu { .. }) => true,
+            #[cfg(feature = "cuda")]
+            (Inner::Cuda(cuda), Inner::Cuda(other)) => cuda.is(other),
+            #[cfg(feature = "cuda")]
+            _ => false,
+        }
+    }
+
     /// `len` zeros.
     ///
     /// # Errors

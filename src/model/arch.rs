@@ -8,6 +8,9 @@ use crate::kernels::attention::Heads;
 use crate::kernels::rotary::Scaling;
 use crate::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 
+/// Name of the embedding table, which every model has.
+pub(crate) const EMBEDDING: &str = "trunk.embedding";
+
 /// The shape of a decoder of the Llama family. Declare one with [`arch!`](crate::arch!).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the shape of a model",
@@ -155,7 +158,7 @@ impl Dims {
 
     fn trunk_layout(&self) -> Layout {
         let mut layout = Layout::default();
-        layout.push("trunk.embedding", &[self.vocabulary, self.width]);
+        layout.push(EMBEDDING, &[self.vocabulary, self.width]);
         for layer in 0..self.layers {
             let name = |part: &str| format!("trunk.layers.{layer}.{part}");
             layout.push(name("attention_norm"), &[self.width]);

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use super::arch::EMBEDDING;
 use crate::data::{Layout, Parameters, Seed};
 use crate::plugin::value_init::HEAD_WEIGHT;
 
@@ -25,7 +26,7 @@ pub fn random(layout: Layout, layers: usize, seed: Seed) -> Parameters {
                 continue;
             }
             [_] => continue,
-            [_, width] if name == "trunk.embedding" => {
+            [_, width] if name == EMBEDDING => {
                 if tied {
                     1.0 / (*width as f32).sqrt()
                 } else {

@@ -23,6 +23,7 @@ pub mod tuning;
 mod weights;
 
 pub(crate) use accumulate::{MICRO_BATCH_TOKENS, accumulate};
+pub(crate) use arch::EMBEDDING;
 pub use arch::{Arch, Dims};
 pub(crate) use batch::parts;
 pub use batch::{Batch, GROUP_TOKENS, micro_batches};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use dfdx::prelude::{Gradients, HasErr, OwnedTape, PutTape, Tape};
 
-use super::arch::Arch;
+use super::arch::{Arch, EMBEDDING};
 use super::batch::Batch;
 use super::decode::Decoder;
 use super::error::ModelError;
@@ -179,7 +179,7 @@ impl<A: Arch> Policy<A> {
     }
 
     fn output_weight(&self) -> Place {
-        let name = if A::DIMS.tied { "trunk.embedding" } else { "output.weight" };
+        let name = if A::DIMS.tied { EMBEDDING } else { "output.weight" };
         self.weights.place(name).expect("the layout was checked when the policy was made")
     }
 

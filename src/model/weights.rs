@@ -202,6 +202,9 @@ impl Weights {
     /// Lets go of frozen parameters that are those of `other`, and shares its own.
     pub(crate) fn share_frozen(&mut self, other: &Self) -> Result<(), ModelError> {
         let (Some(own), Some(theirs)) = (&self.values.frozen, &other.values.frozen) else { return Ok(()) };
+        if !self.device().has_memory_of(other.device()) {
+            return Ok(());
+        }
         // The trunk comes first in the layouts of policies and of scalar models.
         for (name, _, spot) in
             self.precision.spots(&self.whole).filter(|(name, ..)| name.starts_with("trunk."))

@@ -253,7 +253,7 @@ macro_rules! with {
 }
 
 impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
-    /// Where the critic runs; the CPU by default. The policy brings its own device.
+    /// Where the critic runs; the CPU by default. The policy brings its own device, and so to a critic that shares its trunk.
     #[must_use]
     pub fn device(mut self, device: &Device) -> Self {
         self.base.device = device.clone();

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{CheckpointError, CollectError, RunFolderError, events::EventError};
+use super::{CheckpointError, CollectError, CriticTrunk, RunFolderError, events::EventError};
 use crate::data::{ProblemError, RaggedError};
 use crate::eval::StatisticsError;
 use crate::model::{ModelError, TokenizerError};
@@ -68,6 +68,17 @@ pub enum TrainerError {
         count: u64,
         /// The stage's steps.
         total: u64,
+    },
+    /// A critic's adapters are not for the trunk that they would stand on.
+    #[error(
+        "the checkpoint's critic has adapters on {found}, and this training's on {needed}: go on with the same `value_init` \
+         and PRM, on the same device"
+    )]
+    CriticTrunk {
+        /// The checkpoint's.
+        found: CriticTrunk,
+        /// This training's.
+        needed: CriticTrunk,
     },
     /// A checkpoint's state is not this stage's.
     #[error("the checkpoint is not one of this stage: {0}")]

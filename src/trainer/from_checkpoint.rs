@@ -16,7 +16,7 @@ crate::card! {
 }
 
 /// The parameters that a checkpoint holds, as they are: the baseline's critic, or one fitted to Monte
-/// Carlo returns.
+/// Carlo returns. They must be a whole model's: a training with adapters saves those alone.
 ///
 /// It lives beside the checkpoints and not with the other value initializations, which know of no files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl ValueInit for FromCheckpoint {
     fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
         let source = |error: super::CheckpointError| ValueInitError::Source(error.to_string());
         let checkpoint = Checkpoint::load(&self.path).map_err(source)?;
-        let parameters = checkpoint.group(&self.group).map_err(source)?;
+        let parameters = checkpoint.model(&self.group).map_err(source)?;
         parameters.layout().must_equal(sources.layout)?;
         Ok(parameters.clone())
     }
@@ -65,7 +65,7 @@ mod tests {
 
     fn critic_of(width: usize) -> Parameters {
         let mut layout = Layout::default();
-        layout.push("trunk.norm", &[width]);
+        layout.push("trunk.embedding", &[width]);
         layout.push("head.weight", &[width, 1]);
         layout.push("head.bias", &[1]);
         let values = (0..layout.len()).map(|value| value as f32).collect();

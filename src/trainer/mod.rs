@@ -29,7 +29,7 @@ pub use from_checkpoint::FromCheckpoint;
 pub use general_reward::general_reward;
 pub use judged::{JudgedRollout, Tests, judge};
 pub use kl_control::KlControl;
-pub use ppo::{Parts, PpoConfig, RewardModel, Trainer};
+pub use ppo::{CriticTrunk, Parts, PpoConfig, RewardModel, Trainer};
 pub use run::Run;
 pub use run_folder::{RunFolder, RunFolderError};
 pub use saved_prm::SavedPrm;

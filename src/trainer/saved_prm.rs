@@ -20,7 +20,7 @@ crate::card! {
 }
 
 /// The PRM of a checkpoint that [`PrmTraining`](crate::prm::PrmTraining) left, in a run's folder or saved by
-/// itself, or of a folder that [`Saving::scalar`](crate::pretrained::Saving::scalar) wrote. What shape and objective it has
+/// itself, all of it trained and not adapters alone, or of a folder that [`Saving::scalar`](crate::pretrained::Saving::scalar) wrote. What shape and objective it has
 /// stands in the checkpoint or in the folder's `config.json`.
 ///
 /// ```
@@ -60,7 +60,7 @@ impl SavedPrm {
         }
         let unreadable = |error: CheckpointError| failed(&error);
         let checkpoint = run::load(&self.path).map_err(unreadable)?;
-        let parameters = checkpoint.group("prm").map_err(unreadable)?;
+        let parameters = checkpoint.model("prm").map_err(unreadable)?;
         let description = Description::deserialize(&checkpoint.state["prm"]);
         let Description { dims, objective } = description
             .map_err(|error| failed(&format!("its state does not say what PRM it is ({error})")))?;

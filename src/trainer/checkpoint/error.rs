@@ -77,6 +77,15 @@ pub enum CheckpointError {
         /// Those there are.
         known: String,
     },
+    /// A group that is no whole model.
+    #[error(
+        "group `{group}` holds what was trained of a model, adapters or some layers, and not all of it: save the whole model \
+         with `pretrained::Saving`, which reads adapters in"
+    )]
+    Part {
+        /// The group.
+        group: String,
+    },
     /// The disk refuses.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {

@@ -34,6 +34,7 @@ pub use error::CheckpointError;
 
 use crate::data::Parameters;
 use crate::files::{parent, sync_dir};
+use crate::model::EMBEDDING;
 use error::io_error;
 use manifest::{MANIFEST, Manifest};
 
@@ -154,6 +155,18 @@ impl Checkpoint {
                 CheckpointError::NoGroup { name: name.to_owned(), known }
             },
         )
+    }
+
+    /// One group's tensors, which are a whole model's.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::group`], and [`CheckpointError::Part`] if a part of the model alone was trained, and so saved.
+    pub fn model(&self, name: &str) -> Result<&Parameters, CheckpointError> {
+        let parameters = self.group(name)?;
+        match parameters.layout().iter().any(|(tensor, ..)| tensor == EMBEDDING) {
+            true => Ok(parameters),
+            false => Err(CheckpointError::Part { group: name.to_owned() }),
+        }
     }
 
     fn read(save: &Path) -> Result<Self, CheckpointError> {

@@ -9,7 +9,7 @@ mod rewards;
 use std::sync::Arc;
 
 pub use config::PpoConfig;
-pub use parts::{Parts, RewardModel};
+pub use parts::{CriticTrunk, Parts, RewardModel};
 use rand::seq::SliceRandom;
 use rewards::Rewarded;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use super::judged::{Tests, judge};
 use super::kl_control::KlControl;
 use super::stage::Stage;
 use crate::data::{Problem, ProblemSet, Seed};
-use crate::model::{Arch, Policy, ScalarModel, Tokenizer};
+use crate::model::{Arch, Policy, ScalarModel, Tokenizer, Tuning};
 use crate::plugin::{CheckedPrm, CheckedSplitter};
 use crate::ppo::Learner;
 use crate::prompts::Exchange;
@@ -32,6 +32,7 @@ use crate::verify::VerifierPool;
 /// A PPO training in progress.
 pub struct Trainer<A: Arch> {
     learner: Learner<A>,
+    critic_trunk: CriticTrunk,
     reference: Policy<A>,
     tokenizer: Tokenizer,
     exchange: Exchange,
@@ -57,6 +58,8 @@ struct State {
     kl: KlControl,
     policy_steps: u32,
     critic_steps: u32,
+    /// Absent in saves of earlier versions.
+    critic_trunk: Option<CriticTrunk>,
 }
 
 impl<A: Arch> Trainer<A> {
@@ -161,7 +164,8 @@ impl<A: Arch> Stage for Trainer<A> {
             ("critic.first", critic_first),
             ("critic.second", critic_second),
         ];
-        let state = State { iteration: self.iteration, kl: self.kl, policy_steps, critic_steps };
+        let (iteration, kl, critic_trunk) = (self.iteration, self.kl, Some(self.critic_trunk));
+        let state = State { iteration, kl, policy_steps, critic_steps, critic_trunk };
         Ok(Checkpoint {
             tensors: tensors.map(|(name, tensors)| (name.to_owned(), tensors)).into(),
             state: serde_json::to_value(state)?,
@@ -170,6 +174,11 @@ impl<A: Arch> Stage for Trainer<A> {
 
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
         let state: State = serde_json::from_value(checkpoint.state.clone())?;
+        if let (Tuning::Lora(_), Some(found)) = (&self.config.tuning, state.critic_trunk)
+            && found != self.critic_trunk
+        {
+            return Err(TrainerError::CriticTrunk { found, needed: self.critic_trunk });
+        }
         let group = |name: &str| checkpoint.group(name);
         let Learner { policy, critic, policy_optimizer, critic_optimizer, .. } = &mut self.learner;
         policy.set_trained(group("policy")?)?;

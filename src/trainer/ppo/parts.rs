@@ -1,6 +1,9 @@
 //! [`Parts`]: what a trainer is made of, and how.
 
+use std::fmt;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::{PpoConfig, Trainer};
 use crate::data::{ProblemSet, Seed, Sequence, Task};
@@ -20,7 +23,7 @@ pub type RewardModel = Box<dyn Fn(&[&Sequence]) -> Result<Vec<f32>, TrainerError
 /// What a trainer is made of. [`builder`](crate::trainer::builder()) makes these with types that do not
 /// let one forget a part; a program that chooses parts at run time fills them in itself.
 pub struct Parts<A: Arch> {
-    /// Where the critic's parameters live, and its kernels run.
+    /// Where the critic's parameters live, and its kernels run, unless it shares the trunk of the policy or the PRM.
     pub device: Device,
     /// The policy to start from, which is the reference as well.
     pub policy: Policy<A>,
@@ -52,7 +55,30 @@ pub struct Parts<A: Arch> {
     pub name: String,
 }
 
-/// Policy and critic at their start, tuned as the config says.
+/// What a critic's trunk began as, on which its adapters stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CriticTrunk {
+    /// The policy's.
+    Policy,
+    /// That of the PRM, whose adapters go on as the critic's.
+    Prm,
+    /// What the value initialization gave, adapters merged.
+    Own,
+}
+
+impl fmt::Display for CriticTrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "the policy's trunk",
+            Self::Prm => "the PRM's trunk",
+            Self::Own => "a trunk of its own",
+        })
+    }
+}
+
+/// Policy and critic at their start, tuned as the config says, and what the critic's trunk is.
 fn models<A: Arch>(
     policy: &Policy<A>,
     prm: Option<&CheckedPrm>,
@@ -60,19 +86,19 @@ fn models<A: Arch>(
     device: &Device,
     config: &PpoConfig,
     seed: &Seed,
-) -> Result<(Policy<A>, ScalarModel<A>), TrainerError> {
+) -> Result<(Policy<A>, ScalarModel<A>, CriticTrunk), TrainerError> {
     let tuning = &config.tuning;
     let tuned = || match tuning {
         Tuning::Full => Ok(policy.fork()),
         tuning => policy.tuned(tuning, seed.child("policy tuning")),
     };
     let critic_seed = seed.child("critic tuning");
-    let (mut policy, mut critic) = if let Some(head) = value_init.head_on_policy(A::DIMS.width)? {
+    let (mut policy, mut critic, trunk) = if let Some(head) = value_init.head_on_policy(A::DIMS.width)? {
         let policy = tuned()?;
         let critic = ScalarModel::on_policy(&policy, &head, tuning, critic_seed)?;
-        (policy, critic)
+        (policy, critic, CriticTrunk::Policy)
     } else if let Some(critic) = on_prm(policy, prm, value_init, tuning, critic_seed)? {
-        (tuned()?, critic)
+        (tuned()?, critic, CriticTrunk::Prm)
     } else {
         let layout = A::DIMS.scalar_layout();
         // Copies on the host, of which a large model has few at a time.
@@ -86,11 +112,11 @@ fn models<A: Arch>(
         let policy = tuned()?;
         let mut critic = critic.tuned(tuning, critic_seed)?;
         critic.share_frozen(&policy)?;
-        (policy, critic)
+        (policy, critic, CriticTrunk::Own)
     };
     policy.set_recompute(config.recompute);
     critic.set_recompute(config.recompute);
-    Ok((policy, critic))
+    Ok((policy, critic, trunk))
 }
 
 /// The critic that is the PRM under another head, where it is to be that and the PRM is where the policy is.
@@ -153,11 +179,13 @@ impl<A: Arch> Trainer<A> {
             let (tokenizer, policy) = (tokenizer.vocabulary(), A::DIMS.vocabulary);
             return Err(TrainerError::Vocabulary { tokenizer, policy });
         }
-        let (policy, critic) = models(&policy, prm.as_deref(), &value_init, &device, &config, &seed)?;
+        let (policy, critic, critic_trunk) =
+            models(&policy, prm.as_deref(), &value_init, &device, &config, &seed)?;
         let prompts = exchange.prompts(problems.iter().map(Arc::as_ref), &tokenizer)?;
         Ok(Self {
             reference: policy.fork(),
             learner: Learner::new(config.update, policy, critic)?,
+            critic_trunk,
             tokenizer,
             exchange,
             problems,
