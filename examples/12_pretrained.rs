@@ -10,22 +10,32 @@
 
 use std::error::Error;
 use std::num::NonZeroUsize;
+use std::process::ExitCode;
 
 use pspo::data::numbers::Temperature;
 use pspo::data::{Seed, Sequence};
 use pspo::kernels::Device;
 use pspo::model::{Arch, Batch};
-use pspo::pretrained::presets::{
-    DeepSeekCoder13B, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, SmolLm2135M,
-};
+use pspo::pretrained::presets::Visitor;
 use pspo::pretrained::{self, Pretrained};
 use pspo::rollouts::{Sampling, sample};
 
 const PROMPT: &str = "def fibonacci(n):\n";
 const ONE: Temperature = Temperature::new(1.0);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let Some(path) = arguments.next() else {
         println!("give a model: a folder with config.json, safetensors and tokenizer.json, or a GGUF file");
         return Ok(());
@@ -33,23 +43,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = arguments.next().unwrap_or_else(|| PROMPT.to_owned());
     let folder = arguments.next();
     let model = Pretrained::open(&path)?;
-    let dims = model.description().dims;
-    println!("{dims:?}");
-    match (dims.width, dims.tied) {
-        (576, _) => proceed::<SmolLm2135M>(&model, &prompt, folder.as_deref()),
-        (896, true) => proceed::<Qwen25Coder05B>(&model, &prompt, folder.as_deref()),
-        (896, false) => proceed::<Qwen25Coder05BUntied>(&model, &prompt, folder.as_deref()),
-        (1536, _) => proceed::<Qwen25Coder15B>(&model, &prompt, folder.as_deref()),
-        // The error for a model of another shape prints the arch to declare for it.
-        _ => proceed::<DeepSeekCoder13B>(&model, &prompt, folder.as_deref()),
+    println!("{:?}", model.description().dims);
+    model.visit(Continue { model: &model, prompt: &prompt, folder: folder.as_deref() })?
+}
+
+/// What is done with a model of any preset's shape.
+struct Continue<'a> {
+    model: &'a Pretrained,
+    prompt: &'a str,
+    folder: Option<&'a str>,
+}
+
+impl Visitor for Continue<'_> {
+    type Output = Result<()>;
+
+    fn visit<A: Arch>(self) -> Result<()> {
+        proceed::<A>(self.model, self.prompt, self.folder)
     }
 }
 
-fn proceed<A: Arch>(model: &Pretrained, prompt: &str, folder: Option<&str>) -> Result<(), Box<dyn Error>> {
+fn proceed<A: Arch>(model: &Pretrained, prompt: &str, folder: Option<&str>) -> Result<()> {
     // ANCHOR: load
     let tokenizer = model.tokenizer()?;
     let policy = model.policy::<A>(&Device::cpu())?;
-    let tokens = tokenizer.encode(prompt)?;
+    let tokens = tokenizer.prompt(prompt)?;
     // ANCHOR_END: load
     println!("prompt {tokens:?}");
     if let [first, rest @ ..] = tokens.as_slice()

@@ -20,6 +20,7 @@ use std::fs;
 use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use pspo::data::{Problem, ProblemSet, Seed};
@@ -83,7 +84,17 @@ enum Kind {
     Own,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let Some(arguments) = arguments(std::env::args().skip(1))? else {
         println!("give --model MODEL, --human-eval, --mbpp or --problems FILE, and --out FOLDER");
         return Ok(());

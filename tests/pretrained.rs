@@ -12,6 +12,7 @@ use pspo::kernels::rotary::Scaling;
 use pspo::model::chat::{ChatTemplate, Message, Role, SpecialTokens};
 use pspo::model::{Arch, Dims, Tokenizer, init};
 use pspo::pretrained::config::Family;
+use pspo::pretrained::presets::Visitor;
 use pspo::pretrained::{LoadError, Pretrained, Saving, save};
 use serde_json::{Value, json};
 
@@ -138,6 +139,70 @@ fn a_model_that_the_trunk_does_not_compute_is_refused() {
     }
 }
 
+#[test]
+fn the_error_for_a_model_of_no_preset_is_of_the_one_it_is_most_like() {
+    const SIZES: [(&str, u32); 9] = [
+        ("vocab_size", 151_936),
+        ("hidden_size", 1536),
+        ("num_hidden_layers", 28),
+        ("num_attention_heads", 12),
+        ("num_key_value_heads", 2),
+        ("intermediate_size", 8960),
+        ("max_position_embeddings", 32_768),
+        ("rope_theta", 1_000_000),
+        ("head_dim", 128),
+    ];
+    struct Name;
+    impl Visitor for Name {
+        type Output = &'static str;
+
+        fn visit<A: Arch>(self) -> &'static str {
+            A::NAME
+        }
+    }
+    let folder = saved::<Qwen>();
+    let file = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for (key, size) in SIZES {
+        config[key] = json!(size);
+    }
+    let mut visit = |key: &str, value: Value| {
+        config[key] = value;
+        fs::write(&file, config.to_string()).unwrap();
+        Pretrained::open(folder.path()).unwrap().visit(Name)
+    };
+    assert_eq!(visit("tie_word_embeddings", json!(true)).unwrap(), "qwen2.5-coder-1.5b");
+    assert_eq!(visit("tie_word_embeddings", json!(false)).unwrap(), "qwen2.5-coder-1.5b-untied");
+    let error = visit("intermediate_size", json!(8961)).unwrap_err().to_string();
+    assert!(error.contains("`hidden` is 8961, and 8960 in the arch `qwen2.5-coder-1.5b`"), "{error}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spoiled = parameters(&Qwen::DIMS);
+    let (_, place) = spoiled.layout().tensor("trunk.norm").unwrap();
+    spoiled.values_mut()[place.start + 3] = f32::NAN;
+    save(folder.path(), &Qwen::DIMS, &spoiled, &tokenizer()).unwrap();
+    let error = Pretrained::open(folder.path()).unwrap().parameters::<Qwen>().unwrap_err();
+    assert!(matches!(error, LoadError::NotFinite { place: 3, .. }), "{error}");
+    assert!(error.to_string().contains("tensor `trunk.norm` has NaN at 3"), "{error}");
+}
+
+#[test]
+fn a_token_that_begins_prompts_is_saved_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let begins = tokenizer().with_begin("x").unwrap();
+    save(folder.path(), &Qwen::DIMS, &parameters(&Qwen::DIMS), &begins).unwrap();
+    let read = || Pretrained::open(folder.path()).unwrap().tokenizer().unwrap();
+    assert_eq!(read().prompt("1").unwrap(), tokenizer().encode("x1").unwrap());
+    // Named, and not asked for, as in chat models.
+    let file = folder.path().join("tokenizer_config.json");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("\"add_bos_token\": true", "\"add_bos_token\": false")).unwrap();
+    assert_eq!(read().prompt("1").unwrap(), tokenizer().encode("1").unwrap());
+}
+
 /// A safetensors file with the tensors of another one that `keep` keeps, under the names that it gives.
 fn rewrite(file: &Path, keep: impl Fn(&str) -> Option<&str>) {
     let bytes = fs::read(file).unwrap();
@@ -183,6 +248,8 @@ fn a_tokenizer_that_does_not_fit_is_an_error() {
     fs::write(folder.path().join("tokenizer.json"), large.to_json().unwrap()).unwrap();
     let error = Pretrained::open(folder.path()).unwrap().tokenizer().unwrap_err();
     assert!(matches!(error, LoadError::Vocabulary { vocabulary: 257, .. }), "{error}");
+    assert!(error.to_string().contains("the tokenizer's tokens are 0 to 2"), "{error}");
+    assert!(error.to_string().ends_with("the model's 0 to 256"), "{error}");
     fs::write(folder.path().join("tokenizer_config.json"), "{}").unwrap();
     let error = Pretrained::open(folder.path()).unwrap().tokenizer().unwrap_err();
     assert!(matches!(error, LoadError::NoEnd(_)), "{error}");

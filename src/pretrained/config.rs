@@ -263,7 +263,7 @@ impl Description {
     ///
     /// # Errors
     /// Names the first size that differs, with both values, and an arch that fits.
-    pub fn must_be<A: Arch>(&self, file: &Path) -> Result<(), LoadError> {
+    pub fn must_be<A: Arch>(&self, file: &Path) -> Result<(), Box<ShapeMismatch>> {
         let (found, needed) = (self.dims, A::DIMS);
         macro_rules! field {
             ($name:ident, $fits:expr) => {{
@@ -287,11 +287,11 @@ impl Description {
             field!(tied, |found, needed| found == needed || self.head != Head::Policy),
             field!(qkv_bias, same),
         ];
-        match fields.into_iter().find(|(_, fits, ..)| !fits) {
+        match fields.into_iter().enumerate().find(|(_, (_, fits, ..))| !fits) {
             None => Ok(()),
-            Some((key, _, found, needed)) => {
+            Some((agreed, (key, _, found, needed))) => {
                 let (file, fitting) = (file.to_owned(), declaration(&self.dims));
-                Err(Box::new(ShapeMismatch { file, key, found, needed, arch: A::NAME, fitting }).into())
+                Err(Box::new(ShapeMismatch { file, key, agreed, found, needed, arch: A::NAME, fitting }))
             }
         }
     }

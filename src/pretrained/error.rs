@@ -87,12 +87,24 @@ pub enum LoadError {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor has a number that is not finite.
+    #[error("{}: tensor `{tensor}` has {value} at {place}, where a finite number is needed", file.display())]
+    NotFinite {
+        /// The file or folder.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The number.
+        value: f32,
+        /// Which of the tensor's.
+        place: usize,
+    },
     /// The tokenizer does not fit the model.
-    #[error("{}: the tokenizer has {tokens} tokens, the model {vocabulary}", file.display())]
+    #[error("{}: the tokenizer's tokens are 0 to {}, the model's 0 to {}", file.display(), tokens - 1, vocabulary - 1)]
     Vocabulary {
         /// The file or folder.
         file: PathBuf,
-        /// Tokens of the tokenizer.
+        /// The number past the tokenizer's last.
         tokens: usize,
         /// Tokens of the model.
         vocabulary: usize,
@@ -131,6 +143,8 @@ pub struct ShapeMismatch {
     pub file: PathBuf,
     /// The first key that differs, as [`arch!`](crate::arch!) has it.
     pub key: &'static str,
+    /// How many keys before it agree.
+    pub agreed: usize,
     /// The model's value.
     pub found: String,
     /// The arch's value.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::config::{Description, read_json};
-use super::error::LoadError;
+use super::error::{LoadError, ShapeMismatch};
 use super::gguf_tokenizer;
 use super::head::{Head, Meaning};
 use super::names::{Naming, Order, Source, is_redundant, sources};
@@ -74,7 +74,7 @@ impl Pretrained {
     }
 
     /// Checks that the model has the shape `A`.
-    pub(super) fn must_be<A: Arch>(&self) -> Result<(), LoadError> {
+    pub(super) fn must_be<A: Arch>(&self) -> Result<(), Box<ShapeMismatch>> {
         self.description.must_be::<A>(&self.described_in())
     }
 
@@ -164,7 +164,7 @@ impl Pretrained {
         for source in &sources {
             self.check(files, source)?;
         }
-        Ok(Tensors { files, sources, layout: head.layout(dims) })
+        Ok(Tensors { path: &self.path, files, sources, layout: head.layout(dims) })
     }
 
     fn check(&self, files: &dyn TensorSource, source: &Source) -> Result<(), LoadError> {
@@ -225,14 +225,15 @@ impl Pretrained {
         ScalarModel::read(device, precision, |name, to| tensors.read(name, to))
     }
 
-    /// The tokenizer; a response ends with the token that the files name for that.
+    /// The tokenizer; a response ends with the token that the files name for that, and prompts begin with one where they
+    /// say so (`add_bos_token`).
     ///
     /// # Errors
-    /// If there is none, it cannot be read, or it has more tokens than the model.
+    /// If there is none, it cannot be read, or it has tokens beyond the model's.
     pub fn tokenizer(&self) -> Result<Tokenizer, LoadError> {
         let tokenizer = match &self.files {
             Files::Gguf(gguf) => gguf_tokenizer::tokenizer(gguf)?,
-            Files::Hub(_) => Tokenizer::from_file(self.path.join("tokenizer.json"), &self.end()?)?,
+            Files::Hub(_) => self.hub_tokenizer()?,
         };
         let (tokens, vocabulary) = (tokenizer.vocabulary(), self.description.dims.vocabulary);
         if tokens > vocabulary {
@@ -255,23 +256,30 @@ impl Pretrained {
         }
     }
 
-    /// The `eos_token` of `tokenizer_config.json`.
-    fn end(&self) -> Result<String, LoadError> {
+    /// By `tokenizer.json`, and what `tokenizer_config.json` says of it.
+    fn hub_tokenizer(&self) -> Result<Tokenizer, LoadError> {
         let file = self.path.join("tokenizer_config.json");
         let config: Value = read_json(&file)?;
-        special_token(&config["eos_token"]).map(str::to_owned).ok_or(LoadError::NoEnd(file))
+        let Some(end) = special_token(&config["eos_token"]) else { return Err(LoadError::NoEnd(file)) };
+        let tokenizer = Tokenizer::from_file(self.path.join("tokenizer.json"), end)?;
+        match special_token(&config["bos_token"]) {
+            Some(begin) if config["add_bos_token"] == true => Ok(tokenizer.with_begin(begin)?),
+            _ => Ok(tokenizer),
+        }
     }
 }
 
 /// The tensors of files, as the trunk has them.
 struct Tensors<'a> {
+    path: &'a Path,
     files: &'a dyn TensorSource,
     sources: Vec<Source>,
     layout: Layout,
 }
 
 impl Tensors<'_> {
-    /// Reads the trunk's tensor `name`, of all those in the files that it is made of.
+    /// Reads the trunk's tensor `name`, of all those in the files that it is made of. Numbers that are not finite would make
+    /// nothing but such of all that is computed.
     fn read(&self, name: &str, to: &mut [f32]) -> Result<(), LoadError> {
         let (shape, _) = self.layout.tensor(name).expect("the model's tensors are those of its layout");
         let columns = shape[shape.len() - 1];
@@ -283,7 +291,13 @@ impl Tensors<'_> {
                 }
             }
         }
-        Ok(())
+        match to.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(place) => {
+                let (file, value) = (self.path.to_owned(), to[place]);
+                Err(LoadError::NotFinite { file, tensor: name.to_owned(), value, place })
+            }
+        }
     }
 }
 

@@ -35,25 +35,26 @@ pub trait Visitor {
     fn visit<A: Arch>(self) -> Self::Output;
 }
 
-/// Calls `visitor` with the preset of `model`.
-macro_rules! visit {
-    ($model:expr, $visitor:expr; $first:ident $(, $preset:ident)*) => {{
-        let mismatch = match $model.must_be::<$first>() {
-            Ok(()) => return Ok($visitor.visit::<$first>()),
-            Err(mismatch) => mismatch,
-        };
-        $(if $model.must_be::<$preset>().is_ok() {
-            return Ok($visitor.visit::<$preset>());
-        })*
-        Err(mismatch)
-    }};
-}
-
 pub(super) fn visit<V: Visitor>(model: &Pretrained, visitor: V) -> Result<V::Output, LoadError> {
-    visit!(
-        model, visitor;
-        SmolLm2135M, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, DeepSeekCoder13B
-    )
+    let mut mismatches = Vec::new();
+    macro_rules! presets {
+        ($($preset:ident),*) => {
+            $(match model.must_be::<$preset>() {
+                Ok(()) => return Ok(visitor.visit::<$preset>()),
+                Err(mismatch) => mismatches.push(mismatch),
+            })*
+        };
+    }
+    presets!(
+        SmolLm2135M,
+        Qwen25Coder05B,
+        Qwen25Coder05BUntied,
+        Qwen25Coder15B,
+        Qwen25Coder15BUntied,
+        DeepSeekCoder13B
+    );
+    let nearest = mismatches.into_iter().rev().max_by_key(|mismatch| mismatch.agreed);
+    Err(nearest.expect("there are presets").into())
 }
 
 crate::arch! {
@@ -77,6 +78,15 @@ crate::arch! {
     pub struct Qwen25Coder15B {
         name: "qwen2.5-coder-1.5b", vocabulary: 151_936, width: 1536, layers: 28, heads: 12, kv_heads: 2, head_size: 128,
         hidden: 8960, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: true, qkv_bias: true,
+    }
+}
+
+crate::arch! {
+    /// Qwen2.5-Coder-1.5B from such a file.
+    pub struct Qwen25Coder15BUntied {
+        name: "qwen2.5-coder-1.5b-untied", vocabulary: 151_936, width: 1536, layers: 28, heads: 12, kv_heads: 2,
+        head_size: 128, hidden: 8960, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: false,
+        qkv_bias: true,
     }
 }
 

@@ -118,13 +118,13 @@ impl Exchange {
     }
 
     /// The prompt of a problem as tokens: special tokens that a chat template spells are tokens, in all other prompts
-    /// they are text.
+    /// they are text, and the token that begins a sequence stands before it where the tokenizer has one.
     ///
     /// # Errors
     /// Those of [`Exchange::text`], or if the prompt cannot be tokenized.
     pub fn tokens(&self, problem: &Problem, tokenizer: &Tokenizer) -> Result<Vec<u32>, PromptError> {
         let (text, special) = self.prompt.text(problem)?;
-        Ok(if special { tokenizer.encode_special(&text)? } else { tokenizer.encode(&text)? })
+        Ok(if special { tokenizer.encode_special(&text)? } else { tokenizer.prompt(&text)? })
     }
 
     /// The prompts of problems as tokens, in their order.

@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use pspo::data::Seed;
+use pspo::data::{Parameters, Seed};
+use pspo::kernels::rotary::Scaling;
+use pspo::model::{Dims, Tokenizer};
 use pspo::pretrained::gguf_tokenizer;
 use pspo::pretrained::tensors::{self, FileError, Gguf};
+use pspo::pretrained::{Pretrained, save};
 
 use crate::counted::counted;
 use crate::mutate::{extremes, flips, json_numbers, random};
@@ -130,4 +133,55 @@ fn damaged_tokenizers() {
         }
     }
     assert!(opened > 100 && good > 0 && good < opened, "{good} of {opened} had a tokenizer");
+}
+
+#[test]
+fn damaged_folders() {
+    const DIMS: Dims = Dims {
+        vocabulary: 300,
+        width: 4,
+        layers: 1,
+        heads: 2,
+        kv_heads: 1,
+        head_size: 2,
+        hidden: 4,
+        positions: 32,
+        rope_theta: 1e4,
+        rope_scaling: Scaling::None,
+        norm_epsilon: 1e-5,
+        tied: true,
+        qkv_bias: false,
+    };
+    let text = "def f(x):\n    return x + 1\n";
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = Tokenizer::train([text; 3], 280).unwrap();
+    save(folder.path(), &DIMS, &Parameters::zeros(DIMS.policy_layout()), &tokenizer).unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        let path = folder.path().join(name);
+        let whole = fs::read_to_string(&path).unwrap();
+        let seed = Seed::root(3).child(name);
+        let damaged = random(whole.as_bytes(), seed.child("random"), 1000)
+            .chain(flips(whole.as_bytes(), seed.child("flips"), 1000))
+            .chain(json_numbers(&whole).into_iter().take(1000).map(String::into_bytes));
+        let mut good = 0;
+        for bytes in damaged {
+            put(&path, &bytes);
+            let read = Pretrained::open(folder.path()).and_then(|model| {
+                let (tokenizer, _) = (model.tokenizer()?, model.parameters_as_found()?);
+                Ok(tokenizer)
+            });
+            match read {
+                Ok(tokenizer) => {
+                    let tokens = tokenizer.prompt(text);
+                    let _ = tokens.map(|tokens| tokenizer.decode(&tokens));
+                    good += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+                }
+            }
+        }
+        assert!(good > 10, "{good} with another {name} were read");
+        put(&path, whole.as_bytes());
+    }
 }

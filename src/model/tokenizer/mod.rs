@@ -3,7 +3,8 @@
 mod stop;
 mod text;
 
-use std::path::Path;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use stop::Stop;
@@ -14,7 +15,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    AddedToken, DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
     SplitDelimiterBehavior, TokenizerBuilder, TokenizerImpl,
 };
 
@@ -33,16 +34,29 @@ pub enum TokenizerError {
     /// No token ends a sequence.
     #[error("the tokenizer has no token `{0}` to end a sequence")]
     NoEnd(String),
+    /// No token begins a sequence.
+    #[error("the tokenizer has no token `{0}` to begin a sequence")]
+    NoBegin(String),
+    /// A file cannot be read, or not used.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: Box<TokenizerError>,
+    },
     /// The vocabulary asked for cannot be had.
     #[error("a byte-level vocabulary needs at least 257 tokens, {0} were asked for")]
     Vocabulary(usize),
 }
 
-/// A tokenizer, and the token that ends a sequence.
+/// A tokenizer, and the tokens that begin and end a sequence.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    begin: Option<u32>,
     end: u32,
+    vocabulary: usize,
     /// The same, for which special tokens in a text are tokens; made when one is asked for them.
     special: OnceLock<Box<tokenizers::Tokenizer>>,
 }
@@ -100,17 +114,34 @@ impl Tokenizer {
         Self::from_json(&json, END)
     }
 
-    /// The tokenizer in a `tokenizer.json`, whose token `end` ends a sequence.
+    /// The tokenizer in a `tokenizer.json`, whose token `end` ends a sequence. Truncation, padding and dropout that stand there
+    /// as well are left out: they are not the text's.
     ///
     /// # Errors
     /// If the text is not a tokenizer or has no such token.
     pub fn from_json(json: &str, end: &str) -> Result<Self, TokenizerError> {
+        // The crate takes numbers and names from the file without a look at whether they fit.
+        let made = catch_unwind(|| Self::made(json, end));
+        made.unwrap_or_else(|_| Err(tokenizers::Error::from("its parts do not fit together").into()))
+    }
+
+    fn made(json: &str, end: &str) -> Result<Self, TokenizerError> {
         let mut inner: tokenizers::Tokenizer = json.parse()?;
+        inner.with_truncation(None)?;
+        inner.with_padding(None);
+        if let ModelWrapper::BPE(bpe) = inner.get_model()
+            && bpe.dropout.is_some()
+        {
+            let mut certain = bpe.clone();
+            certain.dropout = None;
+            inner.with_model(certain);
+        }
         let id = inner.token_to_id(end).ok_or_else(|| TokenizerError::NoEnd(end.to_owned()))?;
         // Whatever the file says of it, the end has no text, and no text is the end.
         inner.add_special_tokens(&[AddedToken::from(end, true)]);
         inner.set_encode_special_tokens(true);
-        Ok(Self { inner, end: id, special: OnceLock::new() })
+        let vocabulary = inner.get_vocab(true).into_values().max().map_or(0, |last| last as usize + 1);
+        Ok(Self { inner, begin: None, end: id, vocabulary, special: OnceLock::new() })
     }
 
     /// The tokenizer in a file, whose token `end` ends a sequence.
@@ -118,8 +149,27 @@ impl Tokenizer {
     /// # Errors
     /// If the file cannot be read, is not a tokenizer or has no such token.
     pub fn from_file(path: impl AsRef<Path>, end: &str) -> Result<Self, TokenizerError> {
-        let json = std::fs::read_to_string(path).map_err(|error| TokenizerError::Tokenizers(error.into()))?;
-        Self::from_json(&json, end)
+        let file = path.as_ref();
+        let json = std::fs::read_to_string(file).map_err(|error| TokenizerError::Tokenizers(error.into()));
+        let read = json.and_then(|json| Self::from_json(&json, end));
+        read.map_err(|source| TokenizerError::File { file: file.to_owned(), source: Box::new(source) })
+    }
+
+    /// The same with a token that begins a [prompt](Self::prompt), as some base models want it.
+    ///
+    /// ```
+    /// use pspo::model::Tokenizer;
+    ///
+    /// let tokenizer = Tokenizer::train(["x"], 257)?.with_begin("<|end|>")?;
+    /// assert_eq!(tokenizer.prompt("x")?, [tokenizer.end(), tokenizer.encode("x")?[0]]);
+    /// # Ok::<(), pspo::model::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such token.
+    pub fn with_begin(self, begin: &str) -> Result<Self, TokenizerError> {
+        let id = self.inner.token_to_id(begin).ok_or_else(|| TokenizerError::NoBegin(begin.to_owned()))?;
+        Ok(Self { begin: Some(id), ..self })
     }
 
     /// The tokenizer as the text of a `tokenizer.json`.
@@ -140,9 +190,23 @@ impl Tokenizer {
         self.inner.id_to_token(self.end).expect("the end was a token when the tokenizer was made")
     }
 
-    /// How many tokens there are.
+    /// The name of the token that begins a prompt, where one does.
+    pub fn begin_name(&self) -> Option<String> {
+        self.inner.id_to_token(self.begin?)
+    }
+
+    /// The number past the last token's: there may be fewer tokens.
     pub fn vocabulary(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.vocabulary
+    }
+
+    /// The tokens of a prompt that is no conversation: those of its text, behind the token that begins a sequence where
+    /// there is one.
+    ///
+    /// # Errors
+    /// If the `tokenizers` crate fails.
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.begin.into_iter().chain(self.encode(text)?).collect())
     }
 
     /// The tokens of a text; special tokens in it are text like any other.
@@ -181,7 +245,7 @@ impl Tokenizer {
     /// # Errors
     /// If the `tokenizers` crate fails.
     pub fn example(&self, prompt: &str, response: &str) -> Result<Sequence, TokenizerError> {
-        let mut sequence = Sequence { prompt: self.encode(prompt)?, response: self.encode(response)? };
+        let mut sequence = Sequence { prompt: self.prompt(prompt)?, response: self.encode(response)? };
         sequence.response.push(self.end);
         Ok(sequence)
     }

@@ -30,6 +30,72 @@ fn special_tokens_in_a_text_are_text() {
     check(&Tokenizer::from_json(&plain, END).unwrap());
 }
 
+/// What a change of the file of [`bytes`] makes of it.
+fn changed(change: impl FnOnce(&mut Value)) -> Result<Tokenizer, TokenizerError> {
+    let mut json: Value = serde_json::from_str(&bytes().to_json().unwrap()).unwrap();
+    change(&mut json);
+    Tokenizer::from_json(&json.to_string(), END)
+}
+
+#[test]
+fn truncation_padding_and_chance_are_left_out() {
+    let text = "a b and much more";
+    let needed = bytes().encode(text).unwrap();
+    let check = |change: fn(&mut Value)| {
+        let tokenizer = changed(change).unwrap();
+        for _ in 0..4 {
+            assert_eq!(tokenizer.encode(text).unwrap(), needed);
+        }
+    };
+    check(|json| {
+        json["truncation"] =
+            json!({ "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 });
+    });
+    check(|json| {
+        json["padding"] = json!({
+            "strategy": { "Fixed": 80 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 1,
+            "pad_type_id": 0, "pad_token": "x",
+        });
+    });
+    // With this much of it no two tokens merge.
+    let merged = Tokenizer::train([text; 9], 280).unwrap();
+    let mut json: Value = serde_json::from_str(&merged.to_json().unwrap()).unwrap();
+    json["model"]["dropout"] = json!(1.0);
+    let certain = Tokenizer::from_json(&json.to_string(), END).unwrap();
+    assert!(merged.encode(text).unwrap().len() < text.len());
+    assert_eq!(certain.encode(text).unwrap(), merged.encode(text).unwrap());
+}
+
+#[test]
+fn the_vocabulary_ends_with_its_last_token() {
+    let last = changed(|json| json["model"]["vocab"]["def"] = json!(60_000)).unwrap();
+    assert_eq!((bytes().vocabulary(), last.vocabulary()), (257, 60_001));
+}
+
+#[test]
+fn a_file_that_is_no_tokenizer_is_an_error_that_names_it() {
+    let error = changed(|json| {
+        json["model"]["merges"] = json!(["a b"]);
+        json["model"]["vocab"]["ab"] = json!(300);
+        json["model"]["continuing_subword_prefix"] = json!("(a+)+$");
+    });
+    assert!(error.unwrap_err().to_string().contains("its parts do not fit together"));
+    assert!(bytes().with_begin("<s>").unwrap_err().to_string().contains("no token `<s>` to begin"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokenizer.json");
+    let error = || {
+        let error = Tokenizer::from_file(&file, "<|nope|>").unwrap_err().to_string();
+        assert!(error.starts_with(&file.display().to_string()), "{error}");
+        error
+    };
+    error();
+    std::fs::write(&file, "{").unwrap();
+    error();
+    std::fs::write(&file, bytes().to_json().unwrap()).unwrap();
+    assert!(error().ends_with("the tokenizer has no token `<|nope|>` to end a sequence"));
+}
+
 /// The tokens of these bytes.
 fn spell(tokenizer: &Tokenizer, bytes: &[u8]) -> Vec<u32> {
     // The first 256 tokens of a byte-level alphabet stand for bytes; which for which, texts tell.

@@ -59,7 +59,8 @@ pub enum GgufTokenizerError {
     Tokenizer(#[from] TokenizerError),
 }
 
-/// The file's tokenizer; a response ends with the token of `tokenizer.ggml.eos_token_id`.
+/// The file's tokenizer; a response ends with the token of `tokenizer.ggml.eos_token_id`, and prompts begin with that of
+/// `bos_token_id` where `add_bos_token` says so.
 ///
 /// ```no_run
 /// use pspo::pretrained::{gguf_tokenizer, tensors::Gguf};
@@ -74,14 +75,20 @@ pub enum GgufTokenizerError {
 /// If the file has no byte-level BPE, one that cuts text in a way that is not known here, or parts that do not
 /// fit together.
 pub fn tokenizer(file: &Gguf) -> Result<Tokenizer, GgufTokenizerError> {
-    const KEY: &str = "tokenizer.ggml.eos_token_id";
+    const BEGINS: &str = "tokenizer.ggml.add_bos_token";
     let metadata = file.metadata();
     let tokens = metadata.strings(json::TOKENS)?;
-    let id = metadata.uint(KEY)?;
-    let end = usize::try_from(id).ok().and_then(|id| tokens.get(id)).ok_or_else(|| {
-        metadata.wrong(KEY, format!("is {id}: the tokenizer has {} tokens, from 0", tokens.len()))
-    })?;
-    tokenizer_with_end(file, end)
+    let token = |key: &str| {
+        let id = metadata.uint(key)?;
+        usize::try_from(id).ok().and_then(|id| tokens.get(id)).ok_or_else(|| {
+            metadata.wrong(key, format!("is {id}: the tokenizer has {} tokens, from 0", tokens.len()))
+        })
+    };
+    let tokenizer = tokenizer_with_end(file, token("tokenizer.ggml.eos_token_id")?)?;
+    match metadata.get(BEGINS).is_some() && metadata.bool(BEGINS)? {
+        true => Ok(tokenizer.with_begin(token("tokenizer.ggml.bos_token_id")?)?),
+        false => Ok(tokenizer),
+    }
 }
 
 /// The file's tokenizer; a response ends with the token whose text is `end`.

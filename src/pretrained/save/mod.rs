@@ -142,6 +142,10 @@ impl<'a> Saving<'a> {
             }
         }
         class["eos_token"] = tokenizer.end_name().into();
+        if let Some(begin) = tokenizer.begin_name() {
+            class["bos_token"] = begin.into();
+            class["add_bos_token"] = true.into();
+        }
         text("tokenizer_config.json", format!("{class:#}\n"))?;
         text("config.json", format!("{:#}\n", config::config(self, tokenizer.end())))?;
         // The crate makes a file that only its owner may read: whoever may read the others is to read it as well.

@@ -25,9 +25,9 @@ use pspo::model::{Arch, Batch, ScalarModel, Tokenizer, init};
 use pspo::plugin::value_init::TRUNK;
 use pspo::pretrained::config::Description;
 use pspo::pretrained::presets::{
-    DeepSeekCoder13B, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, SmolLm2135M,
+    DeepSeekCoder13B, Qwen25Coder05B, Qwen25Coder05BUntied, Qwen25Coder15B, Qwen25Coder15BUntied, SmolLm2135M,
 };
-use pspo::pretrained::{Adapter, Head, LoadError, Meaning, Precision, Pretrained, Saving};
+use pspo::pretrained::{Adapter, Head, LoadError, Meaning, Precision, Pretrained, Saving, ShapeMismatch};
 use serde_json::json;
 
 /// Tokens of a greedy continuation.
@@ -45,7 +45,7 @@ enum Job {
 }
 
 /// Whether a model has a shape, and what runs it then.
-type Shape = (fn(&Description, &Path) -> Result<(), LoadError>, fn(&Job, &Pretrained) -> Done);
+type Shape = (fn(&Description, &Path) -> Result<(), Box<ShapeMismatch>>, fn(&Job, &Pretrained) -> Done);
 
 fn shape<A: Arch>() -> Shape {
     (Description::must_be::<A>, run::<A>)
@@ -73,6 +73,7 @@ fn main() -> Done {
         shape::<Qwen25Coder05B>(),
         shape::<Qwen25Coder05BUntied>(),
         shape::<Qwen25Coder15B>(),
+        shape::<Qwen25Coder15BUntied>(),
         shape::<DeepSeekCoder13B>(),
         shape::<Llama>(),
         shape::<LlamaTied>(),
