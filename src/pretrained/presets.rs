@@ -82,7 +82,7 @@ crate::arch! {
 }
 
 crate::arch! {
-    /// Qwen2.5-Coder-1.5B from such a file.
+    /// Qwen2.5-Coder-1.5B from a GGUF file of Qwen's, where the output layer is a tensor of its own.
     pub struct Qwen25Coder15BUntied {
         name: "qwen2.5-coder-1.5b-untied", vocabulary: 151_936, width: 1536, layers: 28, heads: 12, kv_heads: 2,
         head_size: 128, hidden: 8960, positions: 32_768, rope_theta: 1_000_000.0, norm_epsilon: 1e-6, tied: false,
