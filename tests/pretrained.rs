@@ -201,6 +201,9 @@ fn a_token_that_begins_prompts_is_saved_and_read() {
     let config = fs::read_to_string(&file).unwrap();
     fs::write(&file, config.replace("\"add_bos_token\": true", "\"add_bos_token\": false")).unwrap();
     assert_eq!(read().prompt("1").unwrap(), tokenizer().encode("1").unwrap());
+    fs::write(&file, config.replace("\"bos_token\": \"x\"", "\"bos_token\": \"<s>\"")).unwrap();
+    let error = Pretrained::open(folder.path()).unwrap().tokenizer().unwrap_err().to_string();
+    assert!(error.starts_with(&file.display().to_string()) && error.contains("no token `<s>`"), "{error}");
 }
 
 /// A safetensors file with the tensors of another one that `keep` keeps, under the names that it gives.

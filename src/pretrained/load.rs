@@ -16,7 +16,7 @@ use crate::data::{Layout, Objective, Parameters};
 use crate::kernels::Device;
 use crate::kernels::vector::spread;
 use crate::model::chat::{ChatError, ChatTemplate, SpecialTokens, special_token};
-use crate::model::{Arch, Dims, Policy, Precision, ScalarModel, Tokenizer};
+use crate::model::{Arch, Dims, Policy, Precision, ScalarModel, Tokenizer, TokenizerError};
 
 /// A model on disk: a folder as on the Hugging Face hub (`config.json`, safetensors, `tokenizer.json`) or a GGUF file,
 /// whose description was read.
@@ -263,7 +263,10 @@ impl Pretrained {
         let Some(end) = special_token(&config["eos_token"]) else { return Err(LoadError::NoEnd(file)) };
         let tokenizer = Tokenizer::from_file(self.path.join("tokenizer.json"), end)?;
         match special_token(&config["bos_token"]) {
-            Some(begin) if config["add_bos_token"] == true => Ok(tokenizer.with_begin(begin)?),
+            Some(begin) if config["add_bos_token"] == true => {
+                let begins = tokenizer.with_begin(begin);
+                Ok(begins.map_err(|source| TokenizerError::File { file, source: Box::new(source) })?)
+            }
             _ => Ok(tokenizer),
         }
     }
