@@ -193,9 +193,7 @@ impl Device {
         match (&self.0, &other.0) {
             (Inner::Cpu { .. }, Inner::Cpu { .. }) => true,
             #[cfg(feature = "cuda")]
-            (Inner::Cuda(cuda), Inner::Cuda(other)) => cuda.is(other),
-            #[cfg(feature = "cuda")]
-            _ => false,
+            _ => self.is(other),
         }
     }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::arch::Dims;
+use super::arch::{Dims, EMBEDDING};
 use super::error::ModelError;
 use crate::data::numbers::LoraAlpha;
 use crate::data::{Layout, Parameters, Seed};
@@ -172,7 +172,7 @@ impl Tuning {
                     let layer = rest.split('.').next().and_then(|layer| layer.parse().ok());
                     layer.is_some_and(|layer: usize| layer + layers.get() >= dims.layers)
                 }
-                None => name != "trunk.embedding",
+                None => name != EMBEDDING,
             },
         }
     }

@@ -20,8 +20,9 @@ crate::card! {
 }
 
 /// The PRM of a checkpoint that [`PrmTraining`](crate::prm::PrmTraining) left, in a run's folder or saved by
-/// itself, all of it trained and not adapters alone, or of a folder that [`Saving::scalar`](crate::pretrained::Saving::scalar) wrote. What shape and objective it has
-/// stands in the checkpoint or in the folder's `config.json`.
+/// itself, all of it trained and not adapters alone, or of a folder that
+/// [`Saving::scalar`](crate::pretrained::Saving::scalar) wrote. What shape and objective it has stands in the checkpoint
+/// or in the folder's `config.json`.
 ///
 /// ```
 /// use pspo::plugin::PrmConfig;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::data::{Layout, LayoutError};
 use crate::kernels::{Buffer, View, ViewMut, Weight};
-use crate::model::arch::Dims;
+use crate::model::arch::{Dims, EMBEDDING};
 use crate::model::precision::{Precision, Spot};
 use crate::model::tensors::Tensors;
 use crate::model::tuning::{Projection, Tuning, adapter};
@@ -149,7 +149,7 @@ impl Places {
             })
         });
         Ok(Self {
-            embedding: finder.place("trunk.embedding")?,
+            embedding: finder.place(EMBEDDING)?,
             layers: layers.collect::<Result<_, _>>()?,
             norm: finder.place("trunk.norm")?,
         })
