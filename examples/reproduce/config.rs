@@ -23,6 +23,10 @@ pub struct Config {
     pub sft: SftConfig,
     /// Of every training, but for what [`Tuned`] says.
     pub ppo: PpoConfig,
+    /// Checkpoints of every training, evenly spaced: at each Pass@1 is tested, and study 7's PRM.
+    pub checkpoints: u64,
+    /// The checkpoint, from 1, that arms are tuned for and their tables show first: the budget that they are compared at.
+    pub budget: u64,
     pub collect: Collect,
     pub prm: PrmTrainingConfig,
     /// Samples of each held-out problem, at each temperature.
@@ -78,11 +82,10 @@ pub struct LabelStudy {
     pub responses: usize,
 }
 
-/// Study 7: the PRM on responses of the policy that it trains, at the start and at `checkpoints` on its way.
+/// Study 7: the PRM on responses of the policy that it trains, at the start and at its checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FreshnessStudy {
-    pub checkpoints: u64,
     pub prompts: usize,
     pub responses: usize,
 }

@@ -15,11 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::setting::{Setting, Tiny};
 
+/// Responses to a prompt with their labels, and as a PRM learns from them.
+pub type LabelledPrompt = Vec<(LabeledResponse, PrmExample)>;
+
 /// Labelled responses, and what they cost.
 #[derive(Default, Serialize, Deserialize)]
 pub struct PrmData {
-    /// By prompt.
-    pub prompts: Vec<Vec<(LabeledResponse, PrmExample)>>,
+    pub prompts: Vec<LabelledPrompt>,
     pub cost: CollectCost,
 }
 

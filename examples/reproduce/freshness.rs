@@ -18,7 +18,7 @@ pub struct FreshnessRecord {
 /// At one checkpoint. A figure that its responses do not allow is absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FreshnessRow {
-    pub iteration: usize,
+    pub iteration: u64,
     pub responses: usize,
     pub auroc: Option<f64>,
     pub accuracy: Option<f64>,
@@ -31,7 +31,7 @@ pub struct FreshnessRow {
 
 impl FreshnessRow {
     /// By the truth about the responses.
-    pub fn of(iteration: usize, responses: usize, held_out: &HeldOut) -> Self {
+    pub fn of(iteration: u64, responses: usize, held_out: &HeldOut) -> Self {
         let (scores, labels) = held_out.lines();
         let (predicted, labelled) = held_out.first_errors(0.0);
         let (calibration_error, bias) = calibration(&scores, &labels).unzip();

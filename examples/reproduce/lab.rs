@@ -19,14 +19,15 @@ use pspo::sft::Sft;
 use pspo::steps::Lines;
 use pspo::trainer::events::Events;
 use pspo::trainer::{
-    Checkpoint, Evaluation, JudgedRollout, Parts, PpoConfig, Run, Stage, Trainer, TrainerError, evaluate,
+    Checkpoint, Evaluation, JudgedRollout, LabeledResponse, Parts, PpoConfig, Run, Stage, Trainer,
+    TrainerError, evaluate,
 };
 use pspo::value::{FromPolicy, FromPrm};
 use pspo_oracle_prm::{OraclePrm, OraclePrmConfig};
 
 use crate::Result;
 use crate::config::{Collect, FreshnessStudy, LabelStudy, Tuned};
-use crate::data::{Asked, PrmData, comments_as_code, returns};
+use crate::data::{Asked, LabelledPrompt, PrmData, comments_as_code, returns};
 use crate::freshness::{FreshnessRecord, FreshnessRow};
 use crate::labels::{LabelRecord, LabelRow};
 use crate::record::{Curves, Record, Test};
@@ -36,11 +37,8 @@ use crate::variant::{self, Prm, Scores, Start, Variant};
 
 /// Stages whose outcome others take.
 const SOURCE: &str = "source";
+const LABELS: &str = "labels";
 const RETURNS: &str = "returns-critic";
-
-fn labels_of(responses: usize) -> String {
-    format!("labels-{responses}")
-}
 
 /// A seed and its folder.
 pub struct Lab<'a> {
@@ -98,8 +96,8 @@ impl<'a> Lab<'a> {
         })
     }
 
-    /// Trains a variant, or goes on with it: its trainer at the end, and the checkpoints on its way.
-    fn train(&mut self, variant: &Variant, tuned: &Tuned) -> Result<(Trainer<Tiny>, Vec<Checkpoint>)> {
+    /// Trains a variant, or goes on with it: the policies on its way, each with the iterations before it.
+    fn train(&mut self, variant: &Variant, tuned: &Tuned) -> Result<Vec<(u64, Policy<Tiny>)>> {
         let start = self.start()?;
         let mut config = self.setting.config.ppo(Some(tuned));
         if variant.longer {
@@ -110,15 +108,24 @@ impl<'a> Lab<'a> {
         parts.verifier = self.setting.verifier(variant.fraction)?;
         self.equip(&mut parts, variant, &start)?;
         let mut trainer = Trainer::from_parts(parts)?;
-        let checkpoints = self.run.stage_keeping(&mut trainer, self.setting.config.freshness.checkpoints)?;
-        Ok((trainer, checkpoints))
+        let count = self.setting.config.checkpoints;
+        let checkpoints = self.run.stage_keeping(&mut trainer, count)?;
+        let iterations = (1..=count).map(|number| trainer.total() * number / count);
+        iterations.zip(&checkpoints).map(|(done, checkpoint)| Ok((done, self.policy(checkpoint)?))).collect()
     }
 
-    /// The record of a variant's training, with tests of what came out where they are asked for.
+    fn policy(&self, checkpoint: &Checkpoint) -> Result<Policy<Tiny>> {
+        Ok(Policy::new(&self.device, checkpoint.group("policy")?)?)
+    }
+
+    /// The record of a variant's training, with tests of its checkpoints where they are asked for.
     pub fn record(&mut self, variant: &Variant, tuned: &Tuned, tested: bool) -> Result<Record> {
-        let (trainer, _) = self.train(variant, tuned)?;
+        let policies = self.train(variant, tuned)?;
         let stage = stage(variant, tuned);
-        let tests = if tested { self.test(&stage, trainer.policy())? } else { Vec::new() };
+        let mut tests = Vec::new();
+        for (checkpoint, (iterations, policy)) in (1..).zip(policies.iter().filter(|_| tested)) {
+            tests.extend(self.test(&format!("{stage}-{checkpoint}"), policy, checkpoint, *iterations)?);
+        }
         let curves = Curves::read(&self.run.folder().read_events()?, &stage);
         Ok(Record {
             arm: variant.name.to_owned(),
@@ -133,10 +140,10 @@ impl<'a> Lab<'a> {
 
     /// Seconds of the stages whose outcome a variant takes; the start policy is everybody's.
     fn seconds_before(&self, variant: &Variant) -> f64 {
-        let responses = variant.prm.responses(self.setting.config.collect.responses);
-        let prm = [SOURCE.to_owned(), labels_of(responses), variant.prm.name()];
+        let usual = self.setting.config.collect.responses;
+        let labels = self.seconds(LABELS) * variant.prm.responses(usual) as f64 / usual as f64;
         match variant.start {
-            _ if variant.takes_prm() => prm.iter().map(|stage| self.seconds(stage)).sum(),
+            _ if variant.takes_prm() => self.seconds(SOURCE) + labels + self.seconds(&variant.prm.name()),
             Start::Critic => self.seconds(SOURCE),
             Start::Returns => self.seconds(RETURNS),
             Start::Zero | Start::Prm { .. } => 0.0,
@@ -150,7 +157,7 @@ impl<'a> Lab<'a> {
     /// The start policy's record.
     pub fn untrained(&mut self) -> Result<Record> {
         let start = self.start()?;
-        let tests = self.test("sft", &start)?;
+        let tests = self.test("sft", &start, 0, 0)?;
         let (arm, seconds) = ("sft".to_owned(), self.seconds("sft"));
         let (seed, curves) = (self.number, Curves::default());
         Ok(Record { arm, seed, tuned: None, tests, curves, seconds, seconds_before: 0.0 })
@@ -200,12 +207,10 @@ impl<'a> Lab<'a> {
     /// What a PRM learns from.
     fn examples(&mut self, checkpoints: &[Checkpoint], prm: &Prm) -> Result<Vec<PrmExample>> {
         let collect = &self.setting.config.collect;
-        // Responses to a prompt have streams of their own: the first four of eight are the four.
         let responses = prm.responses(collect.responses);
-        let data = self.labels(checkpoints, responses)?;
         let every = if prm.half_responses == Some(1) { 2 } else { 1 };
         let selection = prm.selection.unwrap_or(collect.selection);
-        let prompts = data.prompts.into_iter().step_by(every);
+        let prompts = self.labelled(checkpoints, responses)?.into_iter().step_by(every);
         let kept = selection.select(prompts, |(_, example)| example.labels.class).into_iter();
         let example = |(_, example): (_, PrmExample)| match prm.neutral {
             true => example,
@@ -214,16 +219,29 @@ impl<'a> Lab<'a> {
         Ok(kept.map(example).collect())
     }
 
+    /// Labelled responses of the baseline's checkpoints, by prompt: the first of the usual number, or these and more.
+    fn labelled(&mut self, checkpoints: &[Checkpoint], responses: usize) -> Result<Vec<LabelledPrompt>> {
+        let usual = self.setting.config.collect.responses;
+        let mut prompts = self.labels(checkpoints, LABELS, usual)?.prompts;
+        if let Some(more) = responses.checked_sub(usual).filter(|&more| more > 0) {
+            let more = self.labels(checkpoints, "more-labels", more)?.prompts;
+            prompts.iter_mut().zip(more).for_each(|(prompt, more)| prompt.extend(more));
+        }
+        let first = |(response, _): &(LabeledResponse, _)| response.rollout % usual < responses;
+        prompts.iter_mut().for_each(|prompt| prompt.retain(first));
+        Ok(prompts)
+    }
+
     /// Responses of the baseline's checkpoints, `responses` to each prompt, with a label for every line.
-    fn labels(&mut self, checkpoints: &[Checkpoint], responses: usize) -> Result<PrmData> {
+    fn labels(&mut self, checkpoints: &[Checkpoint], name: &str, responses: usize) -> Result<PrmData> {
         let Self { setting, seed, device, run, .. } = self;
         let Collect { prompts, completions, .. } = setting.config.collect;
         let pool = setting.verifier(false)?;
-        Ok(run.once(&labels_of(responses), |_| {
+        Ok(run.once(name, |_| {
             let mut data = PrmData::default();
             for (number, checkpoint) in checkpoints.iter().enumerate() {
                 let policy = Policy::new(device, checkpoint.group("policy")?)?;
-                let seed = seed.child("labels").index(number as u64);
+                let seed = seed.child(name).index(number as u64);
                 let problems = problems(setting, number * prompts, prompts);
                 let asked = Asked { policy: &policy, problems: &problems, responses, seed };
                 let part = asked.labelled(setting, &pool, BinarySearch::best_of(completions))?;
@@ -271,23 +289,19 @@ impl<'a> Lab<'a> {
     /// Study 7: how good the PRM is on responses of the policy that trains with it.
     pub fn freshness(&mut self, tuned: &Tuned) -> Result<FreshnessRecord> {
         let start = self.start()?;
-        let (_, checkpoints) = self.train(&variant::BOTH, tuned)?;
+        let trained = self.train(&variant::BOTH, tuned)?;
         let parameters = self.prm(&start, &variant::BOTH.prm)?;
         let prm = TrainedPrm::new(
             ScalarModel::<Tiny>::new(&self.device, &parameters)?,
             variant::BOTH.prm.objective,
         );
-        let FreshnessStudy { prompts, responses, .. } = self.setting.config.freshness;
+        let FreshnessStudy { prompts, responses } = self.setting.config.freshness;
         let problems = problems(self.setting, self.setting.rl.len().saturating_sub(prompts), prompts);
         let pool = self.setting.verifier(false)?;
-        let mut policies = vec![start];
-        for checkpoint in &checkpoints {
-            policies.push(Policy::new(&self.device, checkpoint.group("policy")?)?);
-        }
-        let iterations = self.setting.config.ppo.iterations;
+        let policies: Vec<_> = [(0, start)].into_iter().chain(trained).collect();
         let mut rows = Vec::new();
-        for (number, policy) in policies.iter().enumerate() {
-            let seed = self.seed.child("freshness").index(number as u64);
+        for (number, (iteration, policy)) in (0..).zip(&policies) {
+            let seed = self.seed.child("freshness").index(number);
             let judged =
                 Asked { policy, problems: &problems, responses, seed }.judged(self.setting, &pool)?;
             let known: Vec<_> = judged.iter().filter_map(|row| Some((row, truth(row)?))).collect();
@@ -299,8 +313,7 @@ impl<'a> Lab<'a> {
                 .collect();
             let scores = prm.scores(&inputs)?;
             let labels = known.iter().map(|(_, labels)| labels.steps.clone());
-            let iteration = iterations * number / checkpoints.len().max(1);
-            rows.push(FreshnessRow::of(iteration, judged.len(), &HeldOut::new(scores, labels)?));
+            rows.push(FreshnessRow::of(*iteration, judged.len(), &HeldOut::new(scores, labels)?));
         }
         Ok(FreshnessRecord { seed: self.number, tuned: *tuned, rows })
     }
@@ -333,15 +346,22 @@ impl<'a> Lab<'a> {
     /// Iterations that sample as many tokens as the labels took.
     fn worth_of_labels(&mut self, start: &Policy<Tiny>) -> Result<usize> {
         let (_, checkpoints) = self.source(start)?;
-        let labels = self.labels(&checkpoints, self.setting.config.collect.responses)?.tokens() as f64;
+        let labels =
+            self.labels(&checkpoints, LABELS, self.setting.config.collect.responses)?.tokens() as f64;
         let curves = Curves::read(&self.run.folder().read_events()?, SOURCE);
         let ppo = &self.setting.config.ppo;
         let rows = (ppo.prompts.get() * ppo.responses.get()) as f64;
         Ok((labels / (rows * curves.mean_tokens())).ceil() as usize)
     }
 
-    /// Pass@1's samples at both temperatures.
-    fn test(&mut self, name: &str, policy: &Policy<Tiny>) -> Result<Vec<Test>> {
+    /// Pass@1's samples at both temperatures, of a training's checkpoint after some iterations.
+    fn test(
+        &mut self,
+        name: &str,
+        policy: &Policy<Tiny>,
+        checkpoint: u64,
+        iterations: u64,
+    ) -> Result<Vec<Test>> {
         let Setting { config, tokenizer, held_out, .. } = self.setting;
         let (pool, seed) = (self.setting.verifier(false)?, self.seed.child("eval"));
         let mut tests = Vec::new();
@@ -351,7 +371,7 @@ impl<'a> Lab<'a> {
                 let exchange = Exchange::default();
                 evaluate(policy, tokenizer, &exchange, held_out, &pool, config.samples, &sampling, seed)
             })?;
-            tests.push(Test::of(temperature, &result));
+            tests.push(Test::new(checkpoint, iterations, temperature, &result));
         }
         Ok(tests)
     }

@@ -28,9 +28,12 @@ pub struct Record {
     pub seconds_before: f64,
 }
 
-/// Held-out problems at one temperature.
+/// Held-out problems at one checkpoint and temperature.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Test {
+    /// From 1 on; 0 is the start policy, after 0 iterations.
+    pub checkpoint: u64,
+    pub iterations: u64,
     pub temperature: f32,
     /// Samples that pass, by problem.
     pub passed: Vec<usize>,
@@ -39,9 +42,11 @@ pub struct Test {
 }
 
 impl Test {
-    pub fn of(temperature: Temperature, evaluation: &Evaluation) -> Self {
+    pub fn new(checkpoint: u64, iterations: u64, temperature: Temperature, evaluation: &Evaluation) -> Self {
         let problems = &evaluation.problems;
         Self {
+            checkpoint,
+            iterations,
             temperature: temperature.get(),
             passed: problems.iter().map(|problem| problem.passed).collect(),
             samples: problems.iter().map(|problem| problem.samples).collect(),

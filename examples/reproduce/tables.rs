@@ -9,6 +9,9 @@ use crate::record::{Record, Records, Test};
 use crate::setting::{Setting, TEMPERATURES};
 use crate::variant::{BASELINE, Variant};
 
+/// The bucket of all lengths.
+pub const ALL: &str = "all";
+
 /// Records of the trainings of a study, the start policy's first.
 pub struct Runs {
     pub arms: Vec<(&'static str, Vec<Record>)>,
@@ -20,9 +23,12 @@ pub struct Bucket {
     problems: Vec<usize>,
 }
 
-/// Pass@1 of an arm.
+/// Pass@1 of an arm at a checkpoint.
 pub struct Cell {
     pub arm: &'static str,
+    pub checkpoint: u64,
+    /// Trained until then.
+    pub iterations: u64,
     pub temperature: f32,
     pub bucket: String,
     pub seeds: usize,
@@ -46,21 +52,22 @@ impl Runs {
         self.arms.iter().find(|(name, _)| *name == arm).map_or(&[], |(_, records)| records)
     }
 
-    /// Every arm at every temperature and length.
-    pub fn cells(&self, setting: &Setting) -> Result<Vec<Cell>> {
+    /// Every arm at every temperature and length, at one checkpoint.
+    pub fn cells(&self, setting: &Setting, checkpoint: u64) -> Result<Vec<Cell>> {
         let (resamples, seed) = (setting.config.resamples, Seed::root(0).child("intervals"));
         let mut cells = Vec::new();
         for (arm, records) in &self.arms {
             for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
                 for bucket in buckets(setting) {
                     let table = |records: &[&Record]| -> Result<Crossed> {
-                        let rows = records.iter().map(|record| bucket.shares(test(record, temperature)?));
+                        let test = |record| test(record, checkpoint, temperature);
+                        let rows = records.iter().map(|record| bucket.shares(test(record)?));
                         Ok(Crossed::new(&rows.collect::<Result<Vec<_>>>()?)?)
                     };
                     let all: Vec<&Record> = records.iter().collect();
-                    if all.is_empty() || bucket.problems.is_empty() {
+                    let Some(first) = records.first().filter(|_| !bucket.problems.is_empty()) else {
                         continue;
-                    }
+                    };
                     let base = self.of(BASELINE.name);
                     let partner = |record: &&Record| base.iter().find(|other| other.seed == record.seed);
                     let (ours, theirs): (Vec<_>, Vec<_>) =
@@ -71,6 +78,8 @@ impl Runs {
                     };
                     cells.push(Cell {
                         arm,
+                        checkpoint,
+                        iterations: test(first, checkpoint, temperature)?.iterations,
                         temperature,
                         bucket: bucket.label.clone(),
                         seeds: all.len(),
@@ -83,19 +92,18 @@ impl Runs {
         Ok(cells)
     }
 
-    /// `arm, seed, temperature, length_bucket, problems, pass_at_1`.
-    pub fn csv(&self, setting: &Setting) -> Result<String> {
+    /// `arm, seed, temperature, length_bucket, problems, pass_at_1` at one checkpoint.
+    pub fn csv(&self, setting: &Setting, checkpoint: u64) -> Result<String> {
         let mut csv = "arm,seed,temperature,length_bucket,problems,pass_at_1\n".to_owned();
-        for (arm, records) in &self.arms {
-            for record in records {
-                for Test { temperature, .. } in &record.tests {
-                    for bucket in buckets(setting) {
-                        let shares = bucket.shares(test(record, *temperature)?)?;
-                        let (problems, seed) = (shares.len(), record.seed);
-                        let pass = shares.iter().sum::<f64>() / problems.max(1) as f64;
-                        let label = &bucket.label;
-                        csv += &format!("{arm},{seed},{temperature},{label},{problems},{pass:.5}\n");
-                    }
+        for record in self.arms.iter().flat_map(|(_, records)| records) {
+            for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
+                let test = test(record, checkpoint, temperature)?;
+                for bucket in buckets(setting) {
+                    let shares = bucket.shares(test)?;
+                    let (problems, Record { arm, seed, .. }) = (shares.len(), record);
+                    let pass = shares.iter().sum::<f64>() / problems.max(1) as f64;
+                    let label = &bucket.label;
+                    csv += &format!("{arm},{seed},{temperature},{label},{problems},{pass:.5}\n");
                 }
             }
         }
@@ -104,22 +112,37 @@ impl Runs {
 }
 
 /// `arm, temperature, length_bucket, seeds, mean, low, high, gain, gain_low, gain_high`.
-pub fn summary_csv(cells: &[Cell]) -> String {
-    let mut csv = "arm,temperature,length_bucket,seeds,mean,low,high,gain,gain_low,gain_high\n".to_owned();
-    for Cell { arm, temperature, bucket, seeds, mean, gain } in cells {
+pub fn summary_csv(cells: &[&Cell]) -> String {
+    let head = "arm,temperature,length_bucket,seeds,mean,low,high,gain,gain_low,gain_high\n";
+    cells.iter().fold(head.to_owned(), |csv, cell| csv + &cell.row())
+}
+
+/// As [`summary_csv`], with the iterations before each.
+pub fn budgets_csv(cells: &[Cell]) -> String {
+    let head = "iterations,arm,temperature,length_bucket,seeds,mean,low,high,gain,gain_low,gain_high\n";
+    cells.iter().fold(head.to_owned(), |csv, cell| csv + &format!("{},{}", cell.iterations, cell.row()))
+}
+
+impl Cell {
+    fn row(&self) -> String {
+        let Self { arm, temperature, bucket, seeds, mean, gain, .. } = self;
         let three =
             |interval: &Interval| format!("{:.5},{:.5},{:.5}", interval.mean, interval.low, interval.high);
         let gain = gain.as_ref().map_or(",,".into(), three);
-        csv += &format!("{arm},{temperature},{bucket},{seeds},{},{gain}\n", three(mean));
+        format!("{arm},{temperature},{bucket},{seeds},{},{gain}\n", three(mean))
     }
-    csv
 }
 
-fn test(record: &Record, temperature: f32) -> Result<&Test> {
-    let test = record.tests.iter().find(|test| test.temperature == temperature);
-    let missing =
-        || format!("the record of {} with seed {} has no test at {temperature}", record.arm, record.seed);
-    Ok(test.ok_or_else(missing)?)
+/// A record's test; of the start policy there is one, whatever the budget.
+fn test(record: &Record, checkpoint: u64, temperature: f32) -> Result<&Test> {
+    let is = |test: &&Test| [0, checkpoint].contains(&test.checkpoint) && test.temperature == temperature;
+    let Record { arm, seed, .. } = record;
+    let missing = || {
+        format!(
+            "the record of {arm} with seed {seed} has no test of checkpoint {checkpoint} at {temperature}"
+        )
+    };
+    Ok(record.tests.iter().find(is).ok_or_else(missing)?)
 }
 
 /// All problems, then by length.
@@ -131,7 +154,7 @@ pub fn buckets(setting: &Setting) -> Vec<Bucket> {
         label,
         problems: (0..lengths.len()).filter(|&at| (first..=last).contains(&lengths[at])).collect(),
     };
-    let mut buckets = vec![of("all".into(), 0, u64::MAX)];
+    let mut buckets = vec![of(ALL.into(), 0, u64::MAX)];
     let mut first = 1;
     for &last in &setting.config.buckets {
         buckets.push(of(format!("{first}-{last}"), first, last as u64));

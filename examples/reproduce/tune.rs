@@ -45,13 +45,13 @@ pub fn standing(config: &Config, records: &Records, arm: &str, seeds: &[u64]) ->
     if let Some(missing) = missing(records, arm, &rates, seeds)? {
         return Ok(Standing::Missing(missing));
     }
-    let rate = best(records, arm, &rates, seeds)?;
+    let rate = best(config, records, arm, &rates, seeds)?;
     let mut all = second(config, rate.policy_learning_rate);
     if let Some(missing) = missing(records, arm, &all, seeds)? {
         return Ok(Standing::Missing(missing));
     }
     all.push(rate);
-    Ok(Standing::Best(best(records, arm, &all, seeds)?))
+    Ok(Standing::Best(best(config, records, arm, &all, seeds)?))
 }
 
 /// The name of a record.
@@ -76,12 +76,13 @@ fn missing(
     Ok((!missing.is_empty()).then_some(missing))
 }
 
-fn best(records: &Records, arm: &str, tried: &[Tuned], seeds: &[u64]) -> Result<Tuned> {
+fn best(config: &Config, records: &Records, arm: &str, tried: &[Tuned], seeds: &[u64]) -> Result<Tuned> {
     let mut best = None;
     for tuned in tried {
         let mut sum = 0.0;
         for &seed in seeds {
-            sum += records.get::<Record>(&name(arm, tuned), seed)?.as_ref().map_or(0.0, worth);
+            sum +=
+                records.get::<Record>(&name(arm, tuned), seed)?.map_or(0.0, |record| worth(config, &record));
         }
         if best.is_none_or(|(most, _)| sum > most) {
             best = Some((sum, *tuned));
@@ -90,9 +91,10 @@ fn best(records: &Records, arm: &str, tried: &[Tuned], seeds: &[u64]) -> Result<
     Ok(best.ok_or("there is nothing to tune: the grid is empty")?.1)
 }
 
-/// The pass rate of the last quarter's training responses, which held-out problems are not among.
-fn worth(record: &Record) -> f64 {
+/// The pass rate of training responses, which held-out problems are not among, from the checkpoint before the budget's on.
+fn worth(config: &Config, record: &Record) -> f64 {
     let rates = record.curves.get(metrics::PASS_RATE);
-    let last = &rates[rates.len() - rates.len().div_ceil(4)..];
+    let at = |checkpoint: u64| rates.len() * checkpoint as usize / config.checkpoints.max(1) as usize;
+    let last = rates.get(at(config.budget.saturating_sub(1))..at(config.budget)).unwrap_or_default();
     last.iter().map(|&rate| f64::from(rate)).sum::<f64>() / last.len().max(1) as f64
 }

@@ -5,10 +5,11 @@ use pspo::trainer::events::metrics;
 
 use super::Shown;
 use crate::Result;
+use crate::config::Config;
 use crate::record::Record;
 use crate::setting::{Setting, TEMPERATURES};
 use crate::study::Study;
-use crate::tables::{Cell, Runs, summary_csv};
+use crate::tables::{ALL, Cell, Runs, budgets_csv, summary_csv};
 
 /// Iterations that a curve's point is the mean of.
 const SMOOTH: usize = 4;
@@ -16,15 +17,32 @@ const SMOOTH: usize = 4;
 /// Pass@1 and learning curves.
 pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
     let (number, title) = (study.number, study.title);
-    let cells = runs.cells(setting)?;
+    let Config { budget, checkpoints, .. } = setting.config;
+    let budgets = (1..=checkpoints).map(|checkpoint| runs.cells(setting, checkpoint));
+    let budgets: Vec<Cell> = budgets.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let cells: Vec<&Cell> = budgets.iter().filter(|cell| cell.checkpoint == budget).collect();
+    let head = |temperature, what: &str| {
+        format!("{number}. {title}: Pass@1 in percent at T = {temperature}{what}, and the gain over `rl`")
+    };
     let mut tables = Vec::new();
     for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
-        let of: Vec<&Cell> = cells.iter().filter(|cell| cell.temperature == temperature).collect();
-        let title =
-            format!("{number}. {title}: Pass@1 in percent at T = {temperature}, and the gain over `rl`");
-        tables.push(pass_table(title, &of));
+        let of = cells.iter().copied().filter(|cell| cell.temperature == temperature);
+        let head = head(temperature, &format!(" by length, checkpoint {budget} of {checkpoints}"));
+        tables.push(pass_table(head, of, |cell| cell.bucket.clone()));
     }
+    for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
+        let of = |arm| {
+            let is =
+                move |cell: &&Cell| cell.arm == arm && cell.temperature == temperature && cell.bucket == ALL;
+            budgets.iter().filter(is)
+        };
+        let all = runs.arms.iter().flat_map(|(arm, _)| of(*arm));
+        let head = head(temperature, " by checkpoint");
+        tables.push(pass_table(head, all, |cell| format!("checkpoint {}", cell.checkpoint)));
+    }
+    // By rollouts, a training that has many more than the others would leave them no room.
     let ppo = &setting.config.ppo;
+    let usual = budgets.iter().filter(|cell| cell.iterations <= ppo.iterations as u64);
     let rollouts = (ppo.prompts.get() * ppo.responses.get()) as f64;
     let curve = |metric: &str, label: &str| Chart {
         title: format!("{number}. {title}: {label}"),
@@ -33,6 +51,7 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         series: runs
             .arms
             .iter()
+            .filter(|(_, records)| !records.iter().any(|record| iterations(record) > ppo.iterations))
             .filter_map(|(arm, records)| mean_curve(arm, records, metric, rollouts))
             .collect(),
     };
@@ -45,20 +64,28 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         charts.push(curve(metrics::COMMENT_RATIO, "comments, share of lines"));
         charts.push(curve(metrics::DENSE_REWARD, "dense reward per response"));
     }
+    charts.push(by_budget(study, usual, rollouts));
     charts.push(by_length(study, &cells));
     let files = vec![
-        (format!("study{number}.csv"), runs.csv(setting)?),
+        (format!("study{number}.csv"), runs.csv(setting, budget)?),
         (format!("study{number}_summary.csv"), summary_csv(&cells)),
+        (format!("study{number}_budgets.csv"), budgets_csv(&budgets)),
     ];
     Ok((tables, charts, files))
 }
 
-fn pass_table(title: String, cells: &[&Cell]) -> Table {
+/// A row of cells for each arm, in the order of `cells`, each in its column.
+fn pass_table<'a>(
+    title: String,
+    cells: impl Iterator<Item = &'a Cell>,
+    column: impl Fn(&Cell) -> String,
+) -> Table {
     let mut columns = vec!["arm".to_owned(), "seeds".to_owned()];
     let mut rows: Vec<Vec<String>> = Vec::new();
     for cell in cells {
-        if !columns.contains(&cell.bucket) {
-            columns.push(cell.bucket.clone());
+        let column = column(cell);
+        if !columns.contains(&column) {
+            columns.push(column);
         }
         if rows.last().is_none_or(|row| row[0] != cell.arm) {
             rows.push(vec![cell.arm.to_owned(), cell.seeds.to_string()]);
@@ -88,11 +115,15 @@ fn mean_curve(arm: &str, records: &[Record], metric: &str, step: f64) -> Option<
     Some(Series::new(arm, (1..=shortest / smooth).map(|n| point(n * smooth)).collect()))
 }
 
+fn iterations(record: &Record) -> usize {
+    record.curves.get(metrics::PASS_RATE).len()
+}
+
 /// Training responses that pass, by seconds on one thread, from the first response for labels on.
 fn by_clock(runs: &Runs) -> Chart {
     let series = runs.arms.iter().filter_map(|(arm, records)| {
         let mean = |of: fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len() as f64;
-        let iterations = mean(|record| record.curves.get(metrics::PASS_RATE).len() as f64);
+        let iterations = mean(|record| iterations(record) as f64);
         let (before, seconds) = (mean(|record| record.seconds_before), mean(|record| record.seconds));
         let mut series = mean_curve(arm, records, metrics::PASS_RATE, seconds / iterations)?;
         series.points.iter_mut().for_each(|point| point.0 += before);
@@ -108,26 +139,49 @@ fn by_clock(runs: &Runs) -> Chart {
 }
 
 /// Pass@1 at T = 0.2 by length, the paper's figure.
-fn by_length(study: &Study, cells: &[Cell]) -> Chart {
+fn by_length(study: &Study, cells: &[&Cell]) -> Chart {
     /// How far the arms stand from each other.
     const APART: f64 = 0.05;
+    let cells = cells.iter().copied().filter(|cell| cell.bucket != ALL);
+    pass_chart(
+        study,
+        "by length",
+        "bucket of lengths, from short to long; arms side by side",
+        cells,
+        |arm, nth, _| nth as f64 + 1.0 + APART * arm as f64,
+    )
+}
+
+/// Pass@1 at T = 0.2 by the rollouts before, of which each iteration has `rollouts`.
+fn by_budget<'a>(study: &Study, cells: impl Iterator<Item = &'a Cell>, rollouts: f64) -> Chart {
+    let cells = cells.filter(|cell| cell.bucket == ALL && cell.iterations > 0);
+    pass_chart(study, "by rollouts", "rollouts", cells, |_, _, cell| rollouts * cell.iterations as f64)
+}
+
+/// Pass@1 at T = 0.2 with its intervals, a curve for each arm; `x` is told the number of the arm, of the point in its curve,
+/// and the point.
+fn pass_chart<'a>(
+    study: &Study,
+    what: &str,
+    x_label: &str,
+    cells: impl Iterator<Item = &'a Cell>,
+    x: impl Fn(usize, usize, &Cell) -> f64,
+) -> Chart {
     let cold = TEMPERATURES[0].get();
     let mut series: Vec<Series> = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.temperature == cold && cell.bucket != "all") {
-        if series.last().is_none_or(|series| series.name != cell.arm) {
+    for cell in cells.filter(|cell| cell.temperature == cold) {
+        let known = series.iter().position(|series| series.name == cell.arm);
+        let arm = known.unwrap_or_else(|| {
             series.push(Series::new(cell.arm, Vec::new()));
-        }
-        let arm = series.len() as f64;
-        let Series { points, spread, .. } = series.last_mut().expect("a series was begun");
-        points.push((points.len() as f64 + 1.0 + APART * arm, cell.mean.mean));
+            series.len() - 1
+        });
+        let Series { points, spread, .. } = &mut series[arm];
+        points.push((x(arm, points.len(), cell), cell.mean.mean));
         spread.push((cell.mean.low, cell.mean.high));
     }
     Chart {
-        title: format!(
-            "{}. {}: Pass@1 by length at T = {cold}, with 95 % intervals",
-            study.number, study.title
-        ),
-        x_label: "bucket of lengths, from short to long; arms side by side".to_owned(),
+        title: format!("{}. {}: Pass@1 {what} at T = {cold}, with 95 % intervals", study.number, study.title),
+        x_label: x_label.to_owned(),
         y_label: "share of samples".to_owned(),
         series,
     }

@@ -28,13 +28,13 @@ pub fn shown(study: &Study, records: &[FreshnessRecord]) -> Shown {
             csv += &format!("{},{},{},{}\n", record.seed, row.iteration, row.responses, figures.join(","));
         }
     }
-    let mut iterations: Vec<usize> = records.iter().flat_map(|r| &r.rows).map(|row| row.iteration).collect();
+    let mut iterations: Vec<u64> = records.iter().flat_map(|r| &r.rows).map(|row| row.iteration).collect();
     iterations.sort_unstable();
     iterations.dedup();
     let mut columns = vec!["iteration".to_owned()];
     columns.extend(FIGURES.map(|(name, _)| name.to_owned()));
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let at = |iteration: usize, figure: fn(&FreshnessRow) -> Option<f64>| -> Vec<f64> {
+    let at = |iteration: u64, figure: fn(&FreshnessRow) -> Option<f64>| -> Vec<f64> {
         let rows = records.iter().flat_map(|record| &record.rows).filter(|row| row.iteration == iteration);
         rows.filter_map(figure).collect()
     };
