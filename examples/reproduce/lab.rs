@@ -128,7 +128,7 @@ impl<'a> Lab<'a> {
         }
         let curves = Curves::read(&self.run.folder().read_events()?, &stage);
         Ok(Record {
-            arm: variant.name.to_owned(),
+            arm: variant.training.to_owned(),
             seed: self.number,
             tuned: Some(*tuned),
             tests,
@@ -379,7 +379,7 @@ impl<'a> Lab<'a> {
 
 /// The name of a variant's stage.
 fn stage(variant: &Variant, tuned: &Tuned) -> String {
-    format!("{}-{}", variant.name, tuned.name())
+    format!("{}-{}", variant.training, tuned.name())
 }
 
 /// `count` problems of RL's from `first` on.

@@ -126,7 +126,7 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
 /// Names of trainings as `rl,both`.
 fn arms(text: &str) -> Result<Vec<String>> {
     let known: Vec<&str> =
-        STUDIES.iter().flat_map(|study| study.variants()).map(|variant| variant.name).collect();
+        STUDIES.iter().flat_map(|study| study.variants()).map(|variant| variant.training).collect();
     let named: Vec<String> = text.split(',').map(str::to_owned).collect();
     match named.iter().find(|name| !known.contains(&name.as_str())) {
         Some(unknown) => {

@@ -40,9 +40,9 @@ pub struct Cell {
 impl Runs {
     /// Those of `seeds` that have a record.
     pub fn read(records: &Records, variants: &'static [Variant], seeds: &[u64]) -> Result<Self> {
-        let names = std::iter::once("sft").chain(variants.iter().map(|variant| variant.name));
-        let arms = names.map(|name| {
-            let found = seeds.iter().map(|&seed| records.get::<Record>(name, seed));
+        let trained = variants.iter().map(|variant| (variant.name, variant.training));
+        let arms = std::iter::once(("sft", "sft")).chain(trained).map(|(name, training)| {
+            let found = seeds.iter().map(|&seed| records.get::<Record>(training, seed));
             Ok((name, found.filter_map(Result::transpose).collect::<Result<Vec<_>>>()?))
         });
         Ok(Self { arms: arms.collect::<Result<_>>()? })
@@ -95,12 +95,13 @@ impl Runs {
     /// `arm, seed, temperature, length_bucket, problems, pass_at_1` at one checkpoint.
     pub fn csv(&self, setting: &Setting, checkpoint: u64) -> Result<String> {
         let mut csv = "arm,seed,temperature,length_bucket,problems,pass_at_1\n".to_owned();
-        for record in self.arms.iter().flat_map(|(_, records)| records) {
+        let all = self.arms.iter().flat_map(|(arm, records)| records.iter().map(move |record| (arm, record)));
+        for (arm, record) in all {
             for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
                 let test = test(record, checkpoint, temperature)?;
                 for bucket in buckets(setting) {
                     let shares = bucket.shares(test)?;
-                    let (problems, Record { arm, seed, .. }) = (shares.len(), record);
+                    let (problems, seed) = (shares.len(), record.seed);
                     let pass = shares.iter().sum::<f64>() / problems.max(1) as f64;
                     let label = &bucket.label;
                     csv += &format!("{arm},{seed},{temperature},{label},{problems},{pass:.5}\n");

@@ -8,7 +8,10 @@ use pspo::reward::{DenseReward, Neutral, Normalization, OutcomeReward};
 /// A training. [`BASELINE`] is the RL baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variant {
+    /// What a study calls it.
     pub name: &'static str,
+    /// What its record is called: two studies may call the same training by the name of what it is among others.
+    pub training: &'static str,
     /// The arm whose step size and β it has.
     pub tuned_as: &'static str,
     /// Where the scores of lines come from that dense rewards are made of.
@@ -71,6 +74,7 @@ const PRM: Prm = Prm { selection: None, half_responses: None, objective: Objecti
 
 pub const BASELINE: Variant = Variant {
     name: "rl",
+    training: "rl",
     tuned_as: "rl",
     scores: None,
     guard: Guard::Lines,
@@ -81,7 +85,7 @@ pub const BASELINE: Variant = Variant {
 };
 
 const fn dense(name: &'static str) -> Variant {
-    Variant { name, tuned_as: "dense", scores: Some(Scores::Prm), ..BASELINE }
+    Variant { name, training: name, tuned_as: "dense", scores: Some(Scores::Prm), ..BASELINE }
 }
 
 const fn both(name: &'static str) -> Variant {
@@ -101,7 +105,12 @@ const fn guarded(name: &'static str, guard: Guard, neutral: bool) -> Variant {
 }
 
 const fn started(name: &'static str, start: Start) -> Variant {
-    Variant { name, tuned_as: "value_init", start, ..BASELINE }
+    Variant { name, training: name, tuned_as: "value_init", start, ..BASELINE }
+}
+
+/// The same training by another name.
+const fn called(name: &'static str, variant: Variant) -> Variant {
+    Variant { name, ..variant }
 }
 
 pub const BOTH: Variant = both("both");
@@ -115,15 +124,16 @@ pub const ARMS: [Variant; 9] = [
     BOTH,
     Variant { tuned_as: "oracle", scores: Some(Scores::Oracle), ..both("oracle") },
     Variant { tuned_as: "shuffled", scores: Some(Scores::Shuffled), ..dense("shuffled") },
-    Variant { name: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
+    Variant { name: "fraction", training: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
     Variant { tuned_as: "returns", ..started("returns", Start::Returns) },
     // As the baseline, of which it has more.
-    Variant { name: "rl_longer", longer: true, ..BASELINE },
+    Variant { name: "rl_longer", training: "rl_longer", longer: true, ..BASELINE },
 ];
 
+/// `full.toml` selects all, of 4 responses per prompt.
 pub const SELECTIONS: [Variant; 5] = [
     BASELINE,
-    selected("full", Selection::Full),
+    called("full", BOTH),
     selected("remove_hard", Selection::RemoveHard),
     selected("medium_only", Selection::MediumOnly),
     selected("revised_only", Selection::RevisedOnly),
@@ -134,7 +144,7 @@ pub const AMOUNTS: [Variant; 6] = [
     responses("responses_half", 1),
     responses("responses_1", 2),
     responses("responses_2", 4),
-    responses("responses_4", 8),
+    called("responses_4", BOTH),
     responses("responses_8", 16),
 ];
 
@@ -142,7 +152,7 @@ pub const GUARDS: [Variant; 5] = [
     BASELINE,
     guarded("no_guard", Guard::Nothing, false),
     guarded("per_line", Guard::Lines, false),
-    guarded("per_line_neutral", Guard::Lines, true),
+    called("per_line_neutral", BOTH),
     guarded("per_code_line", Guard::CodeLines, true),
 ];
 

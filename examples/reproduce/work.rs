@@ -123,7 +123,7 @@ impl Works<'_> {
     }
 
     fn is_wanted(&self, variant: &Variant) -> bool {
-        self.arms.is_none_or(|arms| arms.iter().any(|name| name == variant.name))
+        self.arms.is_none_or(|arms| arms.iter().any(|name| name == variant.training))
     }
 
     /// Whether there is a record of the task, with the numbers that it would have now.
@@ -175,7 +175,7 @@ impl Task {
     fn name(&self) -> String {
         match self {
             Self::Tune(variant, tuned) => tune::name(variant.name, tuned),
-            Self::Train(variant, _) => variant.name.to_owned(),
+            Self::Train(variant, _) => variant.training.to_owned(),
             Self::Untrained => "sft".to_owned(),
             Self::Labels => "labels".to_owned(),
             Self::Freshness(_) => "freshness".to_owned(),
