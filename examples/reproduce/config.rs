@@ -36,6 +36,7 @@ pub struct Config {
     /// What tuning tries.
     pub grid: Grid,
     pub labels: LabelStudy,
+    pub guards: GuardStudy,
     pub freshness: FreshnessStudy,
 }
 
@@ -80,6 +81,13 @@ pub struct LabelStudy {
     pub completions: Vec<usize>,
     pub prompts: usize,
     pub responses: usize,
+}
+
+/// Study 5: what is rewarded for padding takes longer to find it than to learn to program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardStudy {
+    pub iterations: usize,
 }
 
 /// Study 7: the PRM on responses of the policy that it trains, at the start and at its checkpoints.

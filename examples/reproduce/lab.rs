@@ -33,7 +33,7 @@ use crate::labels::{LabelRecord, LabelRow};
 use crate::record::{Curves, Record, Test};
 use crate::setting::{Setting, TEMPERATURES, Tiny};
 use crate::shuffled::Shuffled;
-use crate::variant::{self, Prm, Scores, Start, Variant};
+use crate::variant::{self, Length, Prm, Scores, Start, Variant};
 
 /// Stages whose outcome others take.
 const SOURCE: &str = "source";
@@ -100,9 +100,11 @@ impl<'a> Lab<'a> {
     fn train(&mut self, variant: &Variant, tuned: &Tuned) -> Result<Vec<(u64, Policy<Tiny>)>> {
         let start = self.start()?;
         let mut config = self.setting.config.ppo(Some(tuned));
-        if variant.longer {
-            config.iterations += self.worth_of_labels(&start)?;
-        }
+        config.iterations = match variant.length {
+            Length::Usual => config.iterations,
+            Length::LabelsToo => config.iterations + self.worth_of_labels(&start)?,
+            Length::Guards => self.setting.config.guards.iterations,
+        };
         let mut parts = self.parts(&start, config, &stage(variant, tuned))?;
         parts.outcome = variant.outcome();
         parts.verifier = self.setting.verifier(variant.fraction)?;

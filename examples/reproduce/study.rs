@@ -10,7 +10,7 @@ pub struct Study {
 }
 
 pub enum Kind {
-    /// Trainings beside the RL baseline, which is the first.
+    /// Trainings beside the first, which is the RL baseline but for study 5.
     Arms(&'static [Variant]),
     /// Labels beside the truth.
     Labels,

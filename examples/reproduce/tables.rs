@@ -7,13 +7,15 @@ use pspo::eval::statistics::Crossed;
 use crate::Result;
 use crate::record::{Record, Records, Test};
 use crate::setting::{Setting, TEMPERATURES};
-use crate::variant::{BASELINE, Variant};
+use crate::variant::Variant;
 
 /// The bucket of all lengths.
 pub const ALL: &str = "all";
 
 /// Records of the trainings of a study, the start policy's first.
 pub struct Runs {
+    /// The arm whose seeds the others are compared with, one by one: the study's first.
+    pub base: &'static str,
     pub arms: Vec<(&'static str, Vec<Record>)>,
 }
 
@@ -33,7 +35,7 @@ pub struct Cell {
     pub bucket: String,
     pub seeds: usize,
     pub mean: Interval,
-    /// Over the baseline, by the seeds that both have; absent where there are none or nothing of the baseline passes.
+    /// Over the base, by the seeds that both have; absent where there are none or nothing of the base passes.
     pub gain: Option<Interval>,
 }
 
@@ -45,7 +47,8 @@ impl Runs {
             let found = seeds.iter().map(|&seed| records.get::<Record>(training, seed));
             Ok((name, found.filter_map(Result::transpose).collect::<Result<Vec<_>>>()?))
         });
-        Ok(Self { arms: arms.collect::<Result<_>>()? })
+        let base = variants.first().map_or("sft", |variant| variant.name);
+        Ok(Self { base, arms: arms.collect::<Result<_>>()? })
     }
 
     pub fn of(&self, arm: &str) -> &[Record] {
@@ -68,7 +71,7 @@ impl Runs {
                     let Some(first) = records.first().filter(|_| !bucket.problems.is_empty()) else {
                         continue;
                     };
-                    let base = self.of(BASELINE.name);
+                    let base = self.of(self.base);
                     let partner = |record: &&Record| base.iter().find(|other| other.seed == record.seed);
                     let (ours, theirs): (Vec<_>, Vec<_>) =
                         all.iter().filter_map(|record| Some((*record, partner(record)?))).unzip();

@@ -20,8 +20,7 @@ pub struct Variant {
     pub start: Start,
     /// R_UT is the share of tests passed.
     pub fraction: bool,
-    /// Has as many tokens more as labels cost.
-    pub longer: bool,
+    pub length: Length,
     /// The PRM, where `scores` or `start` take one.
     pub prm: Prm,
 }
@@ -33,6 +32,16 @@ pub enum Scores {
     Oracle,
     /// The PRM's scores, dealt out anew among the lines of a batch.
     Shuffled,
+}
+
+/// How long it trains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    Usual,
+    /// With as many tokens more as labels cost.
+    LabelsToo,
+    /// As study 5 has it.
+    Guards,
 }
 
 /// What keeps more lines from being more reward.
@@ -80,7 +89,7 @@ pub const BASELINE: Variant = Variant {
     guard: Guard::Lines,
     start: Start::Zero,
     fraction: false,
-    longer: false,
+    length: Length::Usual,
     prm: PRM,
 };
 
@@ -101,7 +110,7 @@ const fn responses(name: &'static str, halves: usize) -> Variant {
 }
 
 const fn guarded(name: &'static str, guard: Guard, neutral: bool) -> Variant {
-    Variant { guard, prm: Prm { neutral, ..PRM }, ..both(name) }
+    Variant { guard, length: Length::Guards, prm: Prm { neutral, ..PRM }, ..both(name) }
 }
 
 const fn started(name: &'static str, start: Start) -> Variant {
@@ -127,7 +136,7 @@ pub const ARMS: [Variant; 9] = [
     Variant { name: "fraction", training: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
     Variant { tuned_as: "returns", ..started("returns", Start::Returns) },
     // As the baseline, of which it has more.
-    Variant { name: "rl_longer", training: "rl_longer", longer: true, ..BASELINE },
+    Variant { name: "rl_longer", training: "rl_longer", length: Length::LabelsToo, ..BASELINE },
 ];
 
 /// `full.toml` selects all, of 4 responses per prompt.
@@ -148,11 +157,11 @@ pub const AMOUNTS: [Variant; 6] = [
     responses("responses_8", 16),
 ];
 
-pub const GUARDS: [Variant; 5] = [
-    BASELINE,
+/// The paper's rule, and what it guards against.
+pub const GUARDS: [Variant; 4] = [
+    guarded("per_line_neutral", Guard::Lines, true),
     guarded("no_guard", Guard::Nothing, false),
     guarded("per_line", Guard::Lines, false),
-    called("per_line_neutral", BOTH),
     guarded("per_code_line", Guard::CodeLines, true),
 ];
 

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::record::Record;
 use crate::setting::{Setting, TEMPERATURES};
 use crate::study::Study;
-use crate::tables::{ALL, Cell, Runs, budgets_csv, summary_csv};
+use crate::tables::{ALL, Cell, Runs, buckets, budgets_csv, summary_csv};
 
 /// Iterations that a curve's point is the mean of.
 const SMOOTH: usize = 4;
@@ -22,13 +22,16 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
     let budgets: Vec<Cell> = budgets.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     let cells: Vec<&Cell> = budgets.iter().filter(|cell| cell.checkpoint == budget).collect();
     let head = |temperature, what: &str| {
-        format!("{number}. {title}: Pass@1 in percent at T = {temperature}{what}, and the gain over `rl`")
+        format!(
+            "{number}. {title}: Pass@1 in percent at T = {temperature}{what}, and the gain over `{}`",
+            runs.base
+        )
     };
     let mut tables = Vec::new();
     for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
         let of = cells.iter().copied().filter(|cell| cell.temperature == temperature);
         let head = head(temperature, &format!(" by length, checkpoint {budget} of {checkpoints}"));
-        tables.push(pass_table(head, of, |cell| cell.bucket.clone()));
+        tables.push(pass_table(head, runs.base, of, |cell| cell.bucket.clone()));
     }
     for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
         let of = |arm| {
@@ -38,11 +41,9 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         };
         let all = runs.arms.iter().flat_map(|(arm, _)| of(*arm));
         let head = head(temperature, " by checkpoint");
-        tables.push(pass_table(head, all, |cell| format!("checkpoint {}", cell.checkpoint)));
+        tables.push(pass_table(head, runs.base, all, |cell| format!("checkpoint {}", cell.checkpoint)));
     }
-    // By rollouts, a training that has many more than the others would leave them no room.
     let ppo = &setting.config.ppo;
-    let usual = budgets.iter().filter(|cell| cell.iterations <= ppo.iterations as u64);
     let rollouts = (ppo.prompts.get() * ppo.responses.get()) as f64;
     let curve = |metric: &str, label: &str| Chart {
         title: format!("{number}. {title}: {label}"),
@@ -51,7 +52,7 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         series: runs
             .arms
             .iter()
-            .filter(|(_, records)| !records.iter().any(|record| iterations(record) > ppo.iterations))
+            .filter(|(arm, _)| is_drawn(arm))
             .filter_map(|(arm, records)| mean_curve(arm, records, metric, rollouts))
             .collect(),
     };
@@ -64,8 +65,8 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         charts.push(curve(metrics::COMMENT_RATIO, "comments, share of lines"));
         charts.push(curve(metrics::DENSE_REWARD, "dense reward per response"));
     }
-    charts.push(by_budget(study, usual, rollouts));
-    charts.push(by_length(study, &cells));
+    charts.push(by_budget(study, &budgets, rollouts));
+    charts.push(by_length(setting, study, &cells));
     let files = vec![
         (format!("study{number}.csv"), runs.csv(setting, budget)?),
         (format!("study{number}_summary.csv"), summary_csv(&cells)),
@@ -77,6 +78,7 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
 /// A row of cells for each arm, in the order of `cells`, each in its column.
 fn pass_table<'a>(
     title: String,
+    base: &str,
     cells: impl Iterator<Item = &'a Cell>,
     column: impl Fn(&Cell) -> String,
 ) -> Table {
@@ -91,7 +93,7 @@ fn pass_table<'a>(
             rows.push(vec![cell.arm.to_owned(), cell.seeds.to_string()]);
         }
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        let gain = cell.gain.as_ref().filter(|_| !["sft", "rl"].contains(&cell.arm)).map(|gain| {
+        let gain = cell.gain.as_ref().filter(|_| !["sft", base].contains(&cell.arm)).map(|gain| {
             format!(", {:+.1} % [{:+.1}, {:+.1}]", 100.0 * gain.mean, 100.0 * gain.low, 100.0 * gain.high)
         });
         let mean = &cell.mean;
@@ -115,15 +117,17 @@ fn mean_curve(arm: &str, records: &[Record], metric: &str, step: f64) -> Option<
     Some(Series::new(arm, (1..=shortest / smooth).map(|n| point(n * smooth)).collect()))
 }
 
-fn iterations(record: &Record) -> usize {
-    record.curves.get(metrics::PASS_RATE).len()
+/// Whether a chart by rollouts or lengths has it: the start policy has no rollouts, and beside a training that has many times
+/// more there is no room for the others.
+fn is_drawn(arm: &str) -> bool {
+    !["sft", "rl_longer"].contains(&arm)
 }
 
 /// Training responses that pass, by seconds on one thread, from the first response for labels on.
 fn by_clock(runs: &Runs) -> Chart {
     let series = runs.arms.iter().filter_map(|(arm, records)| {
         let mean = |of: fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len() as f64;
-        let iterations = mean(|record| iterations(record) as f64);
+        let iterations = mean(|record| record.curves.get(metrics::PASS_RATE).len() as f64);
         let (before, seconds) = (mean(|record| record.seconds_before), mean(|record| record.seconds));
         let mut series = mean_curve(arm, records, metrics::PASS_RATE, seconds / iterations)?;
         series.points.iter_mut().for_each(|point| point.0 += before);
@@ -139,22 +143,24 @@ fn by_clock(runs: &Runs) -> Chart {
 }
 
 /// Pass@1 at T = 0.2 by length, the paper's figure.
-fn by_length(study: &Study, cells: &[&Cell]) -> Chart {
+fn by_length(setting: &Setting, study: &Study, cells: &[&Cell]) -> Chart {
     /// How far the arms stand from each other.
     const APART: f64 = 0.05;
     let cells = cells.iter().copied().filter(|cell| cell.bucket != ALL);
+    let buckets = buckets(setting).into_iter().map(|bucket| bucket.label).filter(|label| label != ALL);
+    let buckets: Vec<String> = buckets.collect();
     pass_chart(
         study,
         "by length",
-        "bucket of lengths, from short to long; arms side by side",
+        &format!("steps of the program ({}), arms side by side", buckets.join(", ")),
         cells,
         |arm, nth, _| nth as f64 + 1.0 + APART * arm as f64,
     )
 }
 
 /// Pass@1 at T = 0.2 by the rollouts before, of which each iteration has `rollouts`.
-fn by_budget<'a>(study: &Study, cells: impl Iterator<Item = &'a Cell>, rollouts: f64) -> Chart {
-    let cells = cells.filter(|cell| cell.bucket == ALL && cell.iterations > 0);
+fn by_budget(study: &Study, cells: &[Cell], rollouts: f64) -> Chart {
+    let cells = cells.iter().filter(|cell| cell.bucket == ALL);
     pass_chart(study, "by rollouts", "rollouts", cells, |_, _, cell| rollouts * cell.iterations as f64)
 }
 
@@ -169,7 +175,7 @@ fn pass_chart<'a>(
 ) -> Chart {
     let cold = TEMPERATURES[0].get();
     let mut series: Vec<Series> = Vec::new();
-    for cell in cells.filter(|cell| cell.temperature == cold) {
+    for cell in cells.filter(|cell| cell.temperature == cold && is_drawn(cell.arm)) {
         let known = series.iter().position(|series| series.name == cell.arm);
         let arm = known.unwrap_or_else(|| {
             series.push(Series::new(cell.arm, Vec::new()));
