@@ -1,6 +1,6 @@
 # a leak
 # tests: call stdio
-# outcome: memory
+# outcome: memory timeout
 def solve(a, b):
     held = []
     while True:
