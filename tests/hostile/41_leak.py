@@ -1,6 +1,6 @@
 # a leak
 # tests: call stdio
-# outcome: memory timeout
+# outcome: memory
 def solve(a, b):
     held = []
     while True:
