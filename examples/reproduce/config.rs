@@ -8,6 +8,8 @@ use pspo::sft::SftConfig;
 use pspo::trainer::{KlControl, PpoConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+
 /// A study's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +108,24 @@ impl Tuned {
 }
 
 impl Config {
+    /// # Errors
+    /// If the budget is none of the checkpoints.
+    pub fn checked(self) -> Result<Self> {
+        let Self { budget, checkpoints, .. } = self;
+        match (1..=checkpoints).contains(&budget) {
+            true => Ok(self),
+            false => {
+                Err(format!("`budget` is {budget}: it must be one of the checkpoints, 1 to {checkpoints}")
+                    .into())
+            }
+        }
+    }
+
+    /// Of a training's iterations, those before a checkpoint, as `Run::stage_keeping` spaces them.
+    pub fn done_at(&self, iterations: u64, checkpoint: u64) -> u64 {
+        iterations * checkpoint / self.checkpoints
+    }
+
     /// PPO's numbers for an arm.
     pub fn ppo(&self, tuned: Option<&Tuned>) -> PpoConfig {
         let mut ppo = self.ppo.clone();

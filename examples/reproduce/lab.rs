@@ -33,7 +33,7 @@ use crate::labels::{LabelRecord, LabelRow};
 use crate::record::{Curves, Record, Test};
 use crate::setting::{Setting, TEMPERATURES, Tiny};
 use crate::shuffled::Shuffled;
-use crate::variant::{self, Length, Prm, Scores, Start, Variant};
+use crate::variant::{self, Length, Prm, START, Scores, Start, Variant};
 
 /// Stages whose outcome others take.
 const SOURCE: &str = "source";
@@ -112,12 +112,9 @@ impl<'a> Lab<'a> {
         let mut trainer = Trainer::from_parts(parts)?;
         let count = self.setting.config.checkpoints;
         let checkpoints = self.run.stage_keeping(&mut trainer, count)?;
-        let iterations = (1..=count).map(|number| trainer.total() * number / count);
-        iterations.zip(&checkpoints).map(|(done, checkpoint)| Ok((done, self.policy(checkpoint)?))).collect()
-    }
-
-    fn policy(&self, checkpoint: &Checkpoint) -> Result<Policy<Tiny>> {
-        Ok(Policy::new(&self.device, checkpoint.group("policy")?)?)
+        let iterations = (1..=count).map(|number| self.setting.config.done_at(trainer.total(), number));
+        let policies = checkpoints.iter().map(|checkpoint| policy_at(&self.device, checkpoint));
+        iterations.zip(policies).map(|(done, policy)| Ok((done, policy?))).collect()
     }
 
     /// The record of a variant's training, with tests of its checkpoints where they are asked for.
@@ -159,8 +156,8 @@ impl<'a> Lab<'a> {
     /// The start policy's record.
     pub fn untrained(&mut self) -> Result<Record> {
         let start = self.start()?;
-        let tests = self.test("sft", &start, 0, 0)?;
-        let (arm, seconds) = ("sft".to_owned(), self.seconds("sft"));
+        let tests = self.test(START, &start, 0, 0)?;
+        let (arm, seconds) = (START.to_owned(), self.seconds(START));
         let (seed, curves) = (self.number, Curves::default());
         Ok(Record { arm, seed, tuned: None, tests, curves, seconds, seconds_before: 0.0 })
     }
@@ -225,12 +222,14 @@ impl<'a> Lab<'a> {
     fn labelled(&mut self, checkpoints: &[Checkpoint], responses: usize) -> Result<Vec<LabelledPrompt>> {
         let usual = self.setting.config.collect.responses;
         let mut prompts = self.labels(checkpoints, LABELS, usual)?.prompts;
-        if let Some(more) = responses.checked_sub(usual).filter(|&more| more > 0) {
-            let more = self.labels(checkpoints, "more-labels", more)?.prompts;
+        if responses > usual {
+            let more = self.labels(checkpoints, "more-labels", responses - usual)?.prompts;
             prompts.iter_mut().zip(more).for_each(|(prompt, more)| prompt.extend(more));
+        } else {
+            // Rollouts are numbered prompt by prompt.
+            let first = |(response, _): &(LabeledResponse, _)| response.rollout % usual < responses;
+            prompts.iter_mut().for_each(|prompt| prompt.retain(first));
         }
-        let first = |(response, _): &(LabeledResponse, _)| response.rollout % usual < responses;
-        prompts.iter_mut().for_each(|prompt| prompt.retain(first));
         Ok(prompts)
     }
 
@@ -242,7 +241,7 @@ impl<'a> Lab<'a> {
         Ok(run.once(name, |_| {
             let mut data = PrmData::default();
             for (number, checkpoint) in checkpoints.iter().enumerate() {
-                let policy = Policy::new(device, checkpoint.group("policy")?)?;
+                let policy = policy_at(device, checkpoint)?;
                 let seed = seed.child(name).index(number as u64);
                 let problems = problems(setting, number * prompts, prompts);
                 let asked = Asked { policy: &policy, problems: &problems, responses, seed };
@@ -269,7 +268,7 @@ impl<'a> Lab<'a> {
                     let labeler = kind.to_owned();
                     let mut row = LabelRow { labeler, completions_asked: k, ..LabelRow::default() };
                     for (number, checkpoint) in checkpoints.iter().enumerate() {
-                        let policy = Policy::new(device, checkpoint.group("policy")?)?;
+                        let policy = policy_at(device, checkpoint)?;
                         // From the other end of the problems than the PRM's data, with the same completions for all K.
                         let first = setting.rl.len().saturating_sub((number + 1) * prompts);
                         let problems = problems(setting, first, prompts);
@@ -377,6 +376,11 @@ impl<'a> Lab<'a> {
         }
         Ok(tests)
     }
+}
+
+/// The policy that a training's checkpoint holds.
+fn policy_at(device: &Device, checkpoint: &Checkpoint) -> std::result::Result<Policy<Tiny>, TrainerError> {
+    Ok(Policy::new(device, checkpoint.group("policy")?)?)
 }
 
 /// The name of a variant's stage.

@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let folder = if quick { Some(tempfile::tempdir()?) } else { None };
     let arguments = arguments(folder.as_ref().map(|folder| folder.path()))?;
-    let config: Config = toml::from_str(&arguments.config)?;
+    let config = toml::from_str::<Config>(&arguments.config)?.checked()?;
     let records = Records::open(&arguments.results, &config)?;
     let setting = Setting::new(config)?;
     if !arguments.report_only {

@@ -7,7 +7,7 @@ use pspo::eval::statistics::Crossed;
 use crate::Result;
 use crate::record::{Record, Records, Test};
 use crate::setting::{Setting, TEMPERATURES};
-use crate::variant::Variant;
+use crate::variant::{START, Variant};
 
 /// The bucket of all lengths.
 pub const ALL: &str = "all";
@@ -29,8 +29,8 @@ pub struct Bucket {
 pub struct Cell {
     pub arm: &'static str,
     pub checkpoint: u64,
-    /// Trained until then.
-    pub iterations: u64,
+    /// Before it, the mean over seeds.
+    pub iterations: f64,
     pub temperature: f32,
     pub bucket: String,
     pub seeds: usize,
@@ -43,11 +43,11 @@ impl Runs {
     /// Those of `seeds` that have a record.
     pub fn read(records: &Records, variants: &'static [Variant], seeds: &[u64]) -> Result<Self> {
         let trained = variants.iter().map(|variant| (variant.name, variant.training));
-        let arms = std::iter::once(("sft", "sft")).chain(trained).map(|(name, training)| {
+        let arms = std::iter::once((START, START)).chain(trained).map(|(name, training)| {
             let found = seeds.iter().map(|&seed| records.get::<Record>(training, seed));
             Ok((name, found.filter_map(Result::transpose).collect::<Result<Vec<_>>>()?))
         });
-        let base = variants.first().map_or("sft", |variant| variant.name);
+        let base = variants.first().map_or(START, |variant| variant.name);
         Ok(Self { base, arms: arms.collect::<Result<_>>()? })
     }
 
@@ -68,9 +68,12 @@ impl Runs {
                         Ok(Crossed::new(&rows.collect::<Result<Vec<_>>>()?)?)
                     };
                     let all: Vec<&Record> = records.iter().collect();
-                    let Some(first) = records.first().filter(|_| !bucket.problems.is_empty()) else {
+                    if all.is_empty() || bucket.problems.is_empty() {
                         continue;
-                    };
+                    }
+                    let iterations =
+                        all.iter().map(|record| Ok(test(record, checkpoint, temperature)?.iterations as f64));
+                    let iterations = iterations.sum::<Result<f64>>()? / all.len() as f64;
                     let base = self.of(self.base);
                     let partner = |record: &&Record| base.iter().find(|other| other.seed == record.seed);
                     let (ours, theirs): (Vec<_>, Vec<_>) =
@@ -82,7 +85,7 @@ impl Runs {
                     cells.push(Cell {
                         arm,
                         checkpoint,
-                        iterations: test(first, checkpoint, temperature)?.iterations,
+                        iterations,
                         temperature,
                         bucket: bucket.label.clone(),
                         seeds: all.len(),
@@ -121,10 +124,10 @@ pub fn summary_csv(cells: &[&Cell]) -> String {
     cells.iter().fold(head.to_owned(), |csv, cell| csv + &cell.row())
 }
 
-/// As [`summary_csv`], with the iterations before each.
+/// As [`summary_csv`], with the mean of the iterations before each.
 pub fn budgets_csv(cells: &[Cell]) -> String {
     let head = "iterations,arm,temperature,length_bucket,seeds,mean,low,high,gain,gain_low,gain_high\n";
-    cells.iter().fold(head.to_owned(), |csv, cell| csv + &format!("{},{}", cell.iterations, cell.row()))
+    cells.iter().fold(head.to_owned(), |csv, cell| csv + &format!("{:.1},{}", cell.iterations, cell.row()))
 }
 
 impl Cell {

@@ -94,7 +94,7 @@ fn best(config: &Config, records: &Records, arm: &str, tried: &[Tuned], seeds: &
 /// The pass rate of training responses, which held-out problems are not among, from the checkpoint before the budget's on.
 fn worth(config: &Config, record: &Record) -> f64 {
     let rates = record.curves.get(metrics::PASS_RATE);
-    let at = |checkpoint: u64| rates.len() * checkpoint as usize / config.checkpoints.max(1) as usize;
-    let last = rates.get(at(config.budget.saturating_sub(1))..at(config.budget)).unwrap_or_default();
+    let at = |checkpoint: u64| config.done_at(rates.len() as u64, checkpoint) as usize;
+    let last = &rates[at(config.budget - 1)..at(config.budget)];
     last.iter().map(|&rate| f64::from(rate)).sum::<f64>() / last.len().max(1) as f64
 }

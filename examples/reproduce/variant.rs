@@ -5,6 +5,9 @@ use pspo::data::numbers::{RewardCeiling, RewardWeight};
 use pspo::label::Selection;
 use pspo::reward::{DenseReward, Neutral, Normalization, OutcomeReward};
 
+/// The name of the policy that all trainings start from, and of its record.
+pub const START: &str = "sft";
+
 /// A training. [`BASELINE`] is the RL baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variant {
@@ -124,6 +127,9 @@ const fn called(name: &'static str, variant: Variant) -> Variant {
 
 pub const BOTH: Variant = both("both");
 const VALUE_INIT: Variant = started("value_init", Start::Prm { rescale: true });
+/// As the baseline, of which it has more.
+pub const LONGER: Variant =
+    Variant { name: "rl_longer", training: "rl_longer", length: Length::LabelsToo, ..BASELINE };
 const DENSE: Variant = dense("dense");
 
 pub const ARMS: [Variant; 9] = [
@@ -135,8 +141,7 @@ pub const ARMS: [Variant; 9] = [
     Variant { tuned_as: "shuffled", scores: Some(Scores::Shuffled), ..dense("shuffled") },
     Variant { name: "fraction", training: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
     Variant { tuned_as: "returns", ..started("returns", Start::Returns) },
-    // As the baseline, of which it has more.
-    Variant { name: "rl_longer", training: "rl_longer", length: Length::LabelsToo, ..BASELINE },
+    LONGER,
 ];
 
 /// `full.toml` selects all, of 4 responses per prompt.

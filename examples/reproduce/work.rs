@@ -176,7 +176,7 @@ impl Task {
         match self {
             Self::Tune(variant, tuned) => tune::name(variant.name, tuned),
             Self::Train(variant, _) => variant.training.to_owned(),
-            Self::Untrained => "sft".to_owned(),
+            Self::Untrained => variant::START.to_owned(),
             Self::Labels => "labels".to_owned(),
             Self::Freshness(_) => "freshness".to_owned(),
         }

@@ -10,6 +10,7 @@ use crate::record::Record;
 use crate::setting::{Setting, TEMPERATURES};
 use crate::study::Study;
 use crate::tables::{ALL, Cell, Runs, buckets, budgets_csv, summary_csv};
+use crate::variant::{LONGER, START};
 
 /// Iterations that a curve's point is the mean of.
 const SMOOTH: usize = 4;
@@ -93,7 +94,7 @@ fn pass_table<'a>(
             rows.push(vec![cell.arm.to_owned(), cell.seeds.to_string()]);
         }
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        let gain = cell.gain.as_ref().filter(|_| !["sft", base].contains(&cell.arm)).map(|gain| {
+        let gain = cell.gain.as_ref().filter(|_| ![START, base].contains(&cell.arm)).map(|gain| {
             format!(", {:+.1} % [{:+.1}, {:+.1}]", 100.0 * gain.mean, 100.0 * gain.low, 100.0 * gain.high)
         });
         let mean = &cell.mean;
@@ -120,7 +121,7 @@ fn mean_curve(arm: &str, records: &[Record], metric: &str, step: f64) -> Option<
 /// Whether a chart by rollouts or lengths has it: the start policy has no rollouts, and beside a training that has many times
 /// more there is no room for the others.
 fn is_drawn(arm: &str) -> bool {
-    !["sft", "rl_longer"].contains(&arm)
+    ![START, LONGER.name].contains(&arm)
 }
 
 /// Training responses that pass, by seconds on one thread, from the first response for labels on.
@@ -161,7 +162,7 @@ fn by_length(setting: &Setting, study: &Study, cells: &[&Cell]) -> Chart {
 /// Pass@1 at T = 0.2 by the rollouts before, of which each iteration has `rollouts`.
 fn by_budget(study: &Study, cells: &[Cell], rollouts: f64) -> Chart {
     let cells = cells.iter().filter(|cell| cell.bucket == ALL);
-    pass_chart(study, "by rollouts", "rollouts", cells, |_, _, cell| rollouts * cell.iterations as f64)
+    pass_chart(study, "by rollouts", "rollouts", cells, |_, _, cell| rollouts * cell.iterations)
 }
 
 /// Pass@1 at T = 0.2 with its intervals, a curve for each arm; `x` is told the number of the arm, of the point in its curve,
