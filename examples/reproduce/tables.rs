@@ -39,6 +39,17 @@ pub struct Cell {
     pub gain: Option<Interval>,
 }
 
+/// What an arm gains over another at the budget.
+pub struct Pair {
+    pub arm: &'static str,
+    pub over: &'static str,
+    pub temperature: f32,
+    pub bucket: String,
+    /// Those that both have.
+    pub seeds: usize,
+    pub gain: Interval,
+}
+
 impl Runs {
     /// Those of `seeds` that have a record.
     pub fn read(records: &Records, variants: &'static [Variant], seeds: &[u64]) -> Result<Self> {
@@ -57,45 +68,47 @@ impl Runs {
 
     /// Every arm at every temperature and length, at one checkpoint.
     pub fn cells(&self, setting: &Setting, checkpoint: u64) -> Result<Vec<Cell>> {
-        let (resamples, seed) = (setting.config.resamples, Seed::root(0).child("intervals"));
+        let bootstrap = Bootstrap::of(setting);
         let mut cells = Vec::new();
-        for (arm, records) in &self.arms {
-            for temperature in TEMPERATURES.map(|temperature| temperature.get()) {
-                for bucket in buckets(setting) {
-                    let table = |records: &[&Record]| -> Result<Crossed> {
-                        let test = |record| test(record, checkpoint, temperature);
-                        let rows = records.iter().map(|record| bucket.shares(test(record)?));
-                        Ok(Crossed::new(&rows.collect::<Result<Vec<_>>>()?)?)
-                    };
-                    let all: Vec<&Record> = records.iter().collect();
-                    if all.is_empty() || bucket.problems.is_empty() {
-                        continue;
-                    }
-                    let iterations =
-                        all.iter().map(|record| Ok(test(record, checkpoint, temperature)?.iterations as f64));
-                    let iterations = iterations.sum::<Result<f64>>()? / all.len() as f64;
-                    let base = self.of(self.base);
-                    let partner = |record: &&Record| base.iter().find(|other| other.seed == record.seed);
-                    let (ours, theirs): (Vec<_>, Vec<_>) =
-                        all.iter().filter_map(|record| Some((*record, partner(record)?))).unzip();
-                    let gain = match ours.is_empty() {
-                        true => None,
-                        false => table(&ours)?.gain_over(&table(&theirs)?, resamples, &seed).ok(),
-                    };
-                    cells.push(Cell {
-                        arm,
-                        checkpoint,
-                        iterations,
-                        temperature,
-                        bucket: bucket.label.clone(),
-                        seeds: all.len(),
-                        mean: table(&all)?.interval(resamples, &seed)?,
-                        gain,
-                    });
-                }
+        for (arm, records) in self.arms.iter().filter(|(_, records)| !records.is_empty()) {
+            for place in places(setting, checkpoint) {
+                let tests = records.iter().map(|record| place.test(record));
+                let iterations = tests.map(|test| Ok(test?.iterations as f64)).sum::<Result<f64>>()?;
+                let mean = place.crossed(records)?.interval(bootstrap.resamples, &bootstrap.seed)?;
+                let gain = place.gain(records, self.of(self.base), &bootstrap)?;
+                cells.push(Cell {
+                    arm,
+                    checkpoint,
+                    iterations: iterations / records.len() as f64,
+                    temperature: place.temperature,
+                    bucket: place.bucket.label,
+                    seeds: records.len(),
+                    mean,
+                    gain: gain.map(|(_, gain)| gain),
+                });
             }
         }
         Ok(cells)
+    }
+
+    /// Arms over others than the base, where both have a record of a seed.
+    pub fn pairs(
+        &self,
+        setting: &Setting,
+        checkpoint: u64,
+        pairs: &[(&'static str, &'static str)],
+    ) -> Result<Vec<Pair>> {
+        let bootstrap = Bootstrap::of(setting);
+        let mut found = Vec::new();
+        for &(arm, over) in pairs {
+            for place in places(setting, checkpoint) {
+                if let Some((seeds, gain)) = place.gain(self.of(arm), self.of(over), &bootstrap)? {
+                    let Place { temperature, bucket, .. } = place;
+                    found.push(Pair { arm, over, temperature, bucket: bucket.label, seeds, gain });
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// `arm, seed, temperature, length_bucket, problems, pass_at_1` at one checkpoint.
@@ -130,13 +143,84 @@ pub fn budgets_csv(cells: &[Cell]) -> String {
     cells.iter().fold(head.to_owned(), |csv, cell| csv + &format!("{:.1},{}", cell.iterations, cell.row()))
 }
 
+/// `arm, over, temperature, length_bucket, seeds, gain, low, high`.
+pub fn pairs_csv(pairs: &[Pair]) -> String {
+    let head = "arm,over,temperature,length_bucket,seeds,gain,low,high\n";
+    pairs.iter().fold(head.to_owned(), |csv, pair| {
+        let Pair { arm, over, temperature, bucket, seeds, gain } = pair;
+        csv + &format!("{arm},{over},{temperature},{bucket},{seeds},{}\n", three(gain))
+    })
+}
+
 impl Cell {
     fn row(&self) -> String {
         let Self { arm, temperature, bucket, seeds, mean, gain, .. } = self;
-        let three =
-            |interval: &Interval| format!("{:.5},{:.5},{:.5}", interval.mean, interval.low, interval.high);
         let gain = gain.as_ref().map_or(",,".into(), three);
         format!("{arm},{temperature},{bucket},{seeds},{},{gain}\n", three(mean))
+    }
+}
+
+fn three(interval: &Interval) -> String {
+    format!("{:.5},{:.5},{:.5}", interval.mean, interval.low, interval.high)
+}
+
+/// How intervals are drawn.
+struct Bootstrap {
+    resamples: usize,
+    seed: Seed,
+}
+
+impl Bootstrap {
+    fn of(setting: &Setting) -> Self {
+        Self { resamples: setting.config.resamples, seed: Seed::root(0).child("intervals") }
+    }
+}
+
+/// What arms are compared at.
+struct Place {
+    checkpoint: u64,
+    temperature: f32,
+    bucket: Bucket,
+}
+
+/// Each temperature with each length that problems have, at one checkpoint.
+fn places(setting: &Setting, checkpoint: u64) -> Vec<Place> {
+    let at = |temperature: f32| {
+        let buckets = buckets(setting).into_iter().filter(|bucket| !bucket.problems.is_empty());
+        buckets.map(move |bucket| Place { checkpoint, temperature, bucket })
+    };
+    TEMPERATURES.iter().flat_map(|temperature| at(temperature.get())).collect()
+}
+
+impl Place {
+    fn test<'a>(&self, record: &'a Record) -> Result<&'a Test> {
+        test(record, self.checkpoint, self.temperature)
+    }
+
+    /// The shares of samples that pass, by seed and problem.
+    fn crossed<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<Crossed> {
+        let rows = records.into_iter().map(|record| self.bucket.shares(self.test(record)?));
+        Ok(Crossed::new(&rows.collect::<Result<Vec<_>>>()?)?)
+    }
+
+    /// The relative gain of arms over others by the seeds that both have, and how many these are; none where there are none or
+    /// nothing of the others passes.
+    fn gain(
+        &self,
+        ours: &[Record],
+        theirs: &[Record],
+        bootstrap: &Bootstrap,
+    ) -> Result<Option<(usize, Interval)>> {
+        let partner = |record: &Record| theirs.iter().find(|other| other.seed == record.seed);
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            ours.iter().filter_map(|record| Some((record, partner(record)?))).unzip();
+        if ours.is_empty() {
+            return Ok(None);
+        }
+        let seeds = ours.len();
+        let gain =
+            self.crossed(ours)?.gain_over(&self.crossed(theirs)?, bootstrap.resamples, &bootstrap.seed);
+        Ok(gain.ok().map(|gain| (seeds, gain)))
     }
 }
 

@@ -48,7 +48,7 @@ impl Works<'_> {
             let tasks = tasks.entry(seed).or_default();
             for study in studies {
                 match study.kind {
-                    Kind::Arms(variants) => {
+                    Kind::Arms(variants, _) => {
                         tasks.push(Task::Untrained);
                         let wanted = variants.iter().filter(|variant| self.is_wanted(variant));
                         tasks.extend(wanted.map(|variant| Task::Train(variant, best[variant.tuned_as])));

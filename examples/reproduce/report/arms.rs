@@ -1,22 +1,27 @@
 //! What is shown of a study that compares trainings.
 
+use pspo::data::numbers::Temperature;
+use pspo::eval::Interval;
 use pspo::report::{Chart, Series, Table};
 use pspo::trainer::events::metrics;
 
-use super::Shown;
+use super::{Shown, padding};
 use crate::Result;
 use crate::config::Config;
 use crate::record::Record;
 use crate::setting::{Setting, TEMPERATURES};
-use crate::study::Study;
-use crate::tables::{ALL, Cell, Runs, buckets, budgets_csv, summary_csv};
+use crate::study::{Over, Study};
+use crate::tables::{ALL, Cell, Pair, Runs, buckets, budgets_csv, pairs_csv, summary_csv};
 use crate::variant::{LONGER, START};
 
 /// Iterations that a curve's point is the mean of.
 const SMOOTH: usize = 4;
 
+/// The temperature of charts.
+const COLD: Temperature = TEMPERATURES[0];
+
 /// Pass@1 and learning curves.
-pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
+pub fn shown(setting: &Setting, study: &Study, runs: &Runs, pairs: &[Over]) -> Result<Shown> {
     let (number, title) = (study.number, study.title);
     let Config { budget, checkpoints, .. } = setting.config;
     let budgets = (1..=checkpoints).map(|checkpoint| runs.cells(setting, checkpoint));
@@ -44,6 +49,17 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         let head = head(temperature, " by checkpoint");
         tables.push(pass_table(head, runs.base, all, |cell| format!("checkpoint {}", cell.checkpoint)));
     }
+    let mut files = vec![
+        (format!("study{number}.csv"), runs.csv(setting, budget)?),
+        (format!("study{number}_summary.csv"), summary_csv(&cells)),
+        (format!("study{number}_budgets.csv"), budgets_csv(&budgets)),
+    ];
+    let pairs = runs.pairs(setting, budget, pairs)?;
+    if !pairs.is_empty() {
+        let title = format!("{number}. {title}: gains over others than `{}`, checkpoint {budget}", runs.base);
+        tables.push(pair_table(title, &pairs));
+        files.push((format!("study{number}_pairs.csv"), pairs_csv(&pairs)));
+    }
     let ppo = &setting.config.ppo;
     let rollouts = (ppo.prompts.get() * ppo.responses.get()) as f64;
     let curve = |metric: &str, label: &str| Chart {
@@ -62,17 +78,15 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs) -> Result<Shown> {
         charts.push(by_clock(runs));
     }
     if number == 5 {
+        let (table, csv) = padding::shown(study, runs);
+        tables.push(table);
+        files.push((format!("study{number}_padding.csv"), csv));
         charts.push(curve(metrics::LINES, "lines per response"));
         charts.push(curve(metrics::COMMENT_RATIO, "comments, share of lines"));
         charts.push(curve(metrics::DENSE_REWARD, "dense reward per response"));
     }
     charts.push(by_budget(study, &budgets, rollouts));
     charts.push(by_length(setting, study, &cells));
-    let files = vec![
-        (format!("study{number}.csv"), runs.csv(setting, budget)?),
-        (format!("study{number}_summary.csv"), summary_csv(&cells)),
-        (format!("study{number}_budgets.csv"), budgets_csv(&budgets)),
-    ];
     Ok((tables, charts, files))
 }
 
@@ -93,16 +107,34 @@ fn pass_table<'a>(
         if rows.last().is_none_or(|row| row[0] != cell.arm) {
             rows.push(vec![cell.arm.to_owned(), cell.seeds.to_string()]);
         }
-        let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        let gain = cell.gain.as_ref().filter(|_| ![START, base].contains(&cell.arm)).map(|gain| {
-            format!(", {:+.1} % [{:+.1}, {:+.1}]", 100.0 * gain.mean, 100.0 * gain.low, 100.0 * gain.high)
-        });
-        let mean = &cell.mean;
-        let (low, high) = (percent(mean.low), percent(mean.high));
-        let text = format!("{} [{low}, {high}]{}", percent(mean.mean), gain.unwrap_or_default());
-        rows.last_mut().expect("a row was begun").push(text);
+        let gain = cell.gain.as_ref().filter(|_| ![START, base].contains(&cell.arm));
+        let gain = gain.map(|gain| format!(", {}", percent(gain))).unwrap_or_default();
+        let [mean, low, high] = [cell.mean.mean, cell.mean.low, cell.mean.high].map(|share| 100.0 * share);
+        rows.last_mut().expect("a row was begun").push(format!("{mean:.1} [{low:.1}, {high:.1}]{gain}"));
     }
     Table { title, columns, rows }
+}
+
+/// A row for each two arms and temperature, lengths side by side.
+fn pair_table(title: String, pairs: &[Pair]) -> Table {
+    let mut columns = ["arm", "over", "T", "seeds"].map(str::to_owned).to_vec();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for Pair { arm, over, temperature, bucket, seeds, gain } in pairs {
+        if !columns.contains(bucket) {
+            columns.push(bucket.clone());
+        }
+        let row = [(*arm).to_owned(), (*over).to_owned(), temperature.to_string(), seeds.to_string()];
+        if rows.last().is_none_or(|last| !last.starts_with(&row)) {
+            rows.push(row.to_vec());
+        }
+        rows.last_mut().expect("a row was begun").push(percent(gain));
+    }
+    Table { title, columns, rows }
+}
+
+/// A relative gain.
+fn percent(gain: &Interval) -> String {
+    format!("{:+.1} % [{:+.1}, {:+.1}]", 100.0 * gain.mean, 100.0 * gain.low, 100.0 * gain.high)
 }
 
 /// The mean over seeds of a metric, over some iterations, each of which is `step` long.
@@ -159,10 +191,18 @@ fn by_length(setting: &Setting, study: &Study, cells: &[&Cell]) -> Chart {
     )
 }
 
-/// Pass@1 at T = 0.2 by the rollouts before, of which each iteration has `rollouts`.
+/// Pass@1 at T = 0.2 by the rollouts before, of which each iteration has `rollouts`, from the start policy on.
 fn by_budget(study: &Study, cells: &[Cell], rollouts: f64) -> Chart {
-    let cells = cells.iter().filter(|cell| cell.bucket == ALL);
-    pass_chart(study, "by rollouts", "rollouts", cells, |_, _, cell| rollouts * cell.iterations)
+    let all = || cells.iter().filter(|cell| cell.bucket == ALL);
+    let mut chart =
+        pass_chart(study, "by rollouts", "rollouts", all(), |_, _, cell| rollouts * cell.iterations);
+    if let Some(Cell { mean, .. }) = all().find(|cell| cell.arm == START && cell.temperature == COLD.get()) {
+        for Series { points, spread, .. } in &mut chart.series {
+            points.insert(0, (0.0, mean.mean));
+            spread.insert(0, (mean.low, mean.high));
+        }
+    }
+    chart
 }
 
 /// Pass@1 at T = 0.2 with its intervals, a curve for each arm; `x` is told the number of the arm, of the point in its curve,
@@ -174,7 +214,7 @@ fn pass_chart<'a>(
     cells: impl Iterator<Item = &'a Cell>,
     x: impl Fn(usize, usize, &Cell) -> f64,
 ) -> Chart {
-    let cold = TEMPERATURES[0].get();
+    let cold = COLD.get();
     let mut series: Vec<Series> = Vec::new();
     for cell in cells.filter(|cell| cell.temperature == cold && is_drawn(cell.arm)) {
         let known = series.iter().position(|series| series.name == cell.arm);

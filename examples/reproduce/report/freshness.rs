@@ -4,7 +4,7 @@ use pspo::eval::Interval;
 use pspo::eval::statistics::mean_over_seeds;
 use pspo::report::{Chart, Series, Table};
 
-use super::Shown;
+use super::{Shown, over_seeds};
 use crate::freshness::{FreshnessRecord, FreshnessRow};
 use crate::study::Study;
 
@@ -43,13 +43,8 @@ pub fn shown(study: &Study, records: &[FreshnessRecord]) -> Shown {
         let mut row = vec![iteration.to_string()];
         for (name, figure) in FIGURES {
             let values = at(iteration, figure);
-            let interval = mean_over_seeds(&values).ok();
-            row.push(match (&interval, values.as_slice()) {
-                (Some(interval), _) => interval.to_string(),
-                (None, [only, ..]) => format!("{only:.3}"),
-                (None, []) => "–".to_owned(),
-            });
-            if let Some(Interval { mean, low, high, .. }) = interval {
+            row.push(over_seeds(&values));
+            if let Ok(Interval { mean, low, high, .. }) = mean_over_seeds(&values) {
                 summary += &format!("{iteration},{name},{mean:.4},{low:.4},{high:.4}\n");
             }
         }

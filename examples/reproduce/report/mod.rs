@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use pspo::eval::statistics::mean_over_seeds;
 use pspo::report::{Chart, Report, Table};
 
 use crate::Result;
@@ -14,6 +15,7 @@ use crate::tables::Runs;
 mod arms;
 mod freshness;
 mod labels;
+mod padding;
 
 /// Writes `studyN.csv`, `studyN_summary.csv`, `studyN.md` and plots `studyN-M.svg` for each study, and `report.html`, into
 /// `folder`.
@@ -27,7 +29,9 @@ pub fn write(
     let mut report = Report { title: "The paper's findings, tested".to_owned(), ..Report::default() };
     for study in studies {
         let (tables, charts, files) = match study.kind {
-            Kind::Arms(variants) => arms::shown(setting, study, &Runs::read(records, variants, seeds)?)?,
+            Kind::Arms(variants, pairs) => {
+                arms::shown(setting, study, &Runs::read(records, variants, seeds)?, pairs)?
+            }
             Kind::Labels => labels::shown(study, &all(records, "labels", seeds)?),
             Kind::Freshness => freshness::shown(study, &all(records, "freshness", seeds)?),
         };
@@ -54,6 +58,15 @@ type Shown = (Vec<Table>, Vec<Chart>, Vec<(String, String)>);
 
 fn all<T: serde::de::DeserializeOwned>(records: &Records, name: &str, seeds: &[u64]) -> Result<Vec<T>> {
     seeds.iter().filter_map(|&seed| records.get(name, seed).transpose()).collect()
+}
+
+/// The mean with its interval; of one seed the value, of none a dash.
+fn over_seeds(values: &[f64]) -> String {
+    match (mean_over_seeds(values), values) {
+        (Ok(interval), _) => interval.to_string(),
+        (Err(_), [only]) => format!("{only:.3}"),
+        (Err(_), _) => "–".to_owned(),
+    }
 }
 
 /// A table as Markdown.
