@@ -39,11 +39,12 @@ pub const STUDIES: [Study; 7] = [
     Study { number: 7, title: "How fresh the PRM is", kind: Kind::Freshness },
 ];
 
-const ARMS: [Over; 5] = [
+const ARMS: [Over; 6] = [
     ("oracle", "both"),
     ("both", "dense"),
     ("both", "value_init"),
     ("dense", "shuffled"),
+    ("dense", "shuffled_as_dense"),
     ("dense", "fraction"),
 ];
 
@@ -56,10 +57,13 @@ const AMOUNTS: [Over; 4] = [
     ("responses_8", "responses_4"),
 ];
 
-const STARTS: [Over; 3] = [
+const STARTS: [Over; 6] = [
     ("dense_cross_entropy", "dense"),
     ("value_init_plain", "value_init"),
     ("value_init_critic", "value_init"),
+    ("value_init_as_rl", "value_init"),
+    ("value_init_plain_as_rl", "value_init_as_rl"),
+    ("value_init_critic_as_rl", "value_init_as_rl"),
 ];
 
 impl Study {

@@ -120,6 +120,11 @@ const fn started(name: &'static str, start: Start) -> Variant {
     Variant { name, training: name, tuned_as: "value_init", start, ..BASELINE }
 }
 
+/// With the baseline's step size and β, so that the start alone differs.
+const fn started_as_rl(name: &'static str, start: Start) -> Variant {
+    Variant { tuned_as: "rl", ..started(name, start) }
+}
+
 /// The same training by another name.
 const fn called(name: &'static str, variant: Variant) -> Variant {
     Variant { name, ..variant }
@@ -131,8 +136,9 @@ const VALUE_INIT: Variant = started("value_init", Start::Prm { rescale: true });
 pub const LONGER: Variant =
     Variant { name: "rl_longer", training: "rl_longer", length: Length::LabelsToo, ..BASELINE };
 const DENSE: Variant = dense("dense");
+const VALUE_INIT_AS_RL: Variant = started_as_rl("value_init_as_rl", Start::Prm { rescale: true });
 
-pub const ARMS: [Variant; 9] = [
+pub const ARMS: [Variant; 11] = [
     BASELINE,
     VALUE_INIT,
     DENSE,
@@ -142,6 +148,9 @@ pub const ARMS: [Variant; 9] = [
     Variant { name: "fraction", training: "fraction", tuned_as: "fraction", fraction: true, ..BASELINE },
     Variant { tuned_as: "returns", ..started("returns", Start::Returns) },
     LONGER,
+    // Where little is learned, tuning chooses among noise: the same with the numbers of what it is a control of.
+    Variant { scores: Some(Scores::Shuffled), ..dense("shuffled_as_dense") },
+    VALUE_INIT_AS_RL,
 ];
 
 /// `full.toml` selects all, of 4 responses per prompt.
@@ -170,13 +179,16 @@ pub const GUARDS: [Variant; 4] = [
     guarded("per_code_line", Guard::CodeLines, true),
 ];
 
-pub const STARTS: [Variant; 7] = [
+pub const STARTS: [Variant; 10] = [
     BASELINE,
     DENSE,
     Variant { prm: Prm { objective: Objective::CrossEntropy, ..PRM }, ..dense("dense_cross_entropy") },
     VALUE_INIT,
     started("value_init_plain", Start::Prm { rescale: false }),
     started("value_init_critic", Start::Critic),
+    VALUE_INIT_AS_RL,
+    started_as_rl("value_init_plain_as_rl", Start::Prm { rescale: false }),
+    started_as_rl("value_init_critic_as_rl", Start::Critic),
     BOTH,
 ];
 
