@@ -80,7 +80,11 @@ pub enum OracleError {
 #[derive(Clone, Debug)]
 pub struct Oracle {
     reference: Vec<Statement>,
+    /// Lines of the reference up to each statement and, last, of all of it.
+    ends: Vec<usize>,
     tests: Vec<Test>,
+    /// Whether tails begin no earlier than the prefix has come.
+    onward: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -110,12 +114,46 @@ impl Oracle {
             }
             other => Err(fail(format!("a test is no script: {other:?}"))),
         });
-        let oracle =
-            Self { tests: tests.collect::<Result<_, _>>()?, reference: program.statements().to_vec() };
+        let (tests, reference) = (tests.collect::<Result<_, _>>()?, program.statements().to_vec());
+        let mut ends = vec![0];
+        ends.extend(reference.iter().scan(0, |end, statement| {
+            *end += match statement {
+                Statement::Compound(_, body) => 1 + body.len(),
+                _ => 1,
+            };
+            Some(*end)
+        }));
+        let oracle = Self { tests, reference, ends, onward: false };
         match Walk::start(&oracle).passes_with(&[], &oracle.reference) {
             Ok(true) => Ok(oracle),
             _ => Err(fail("its reference program does not pass its tests".into())),
         }
+    }
+
+    /// The truth for one who goes on with the next line, never with one that stands there already: a tail begins no earlier
+    /// in the reference than the prefix is long, counted in lines of code.
+    ///
+    /// A line without effect in a step's place (`sorted(xs)` for `xs.sort()`) is good by the definition, since the step can still
+    /// be done; here it is lost, as it is for a policy that does no step twice. It errs to the other side: what is lost may
+    /// have but a harmless line too many.
+    ///
+    /// ```
+    /// # use pspo::data::Seed;
+    /// # use pspo::problems::{Oracle, Pseudocode, Sizes};
+    /// # let sizes = Sizes { sft: 1, rl: 0, held_out: 0 };
+    /// # let splits = Pseudocode::default().splits(Seed::root(7), sizes)?;
+    /// # let problem = splits.sft.get(0).unwrap();
+    /// let oracle = Oracle::new(problem)?;
+    /// let solution = problem.solution.as_ref().unwrap();
+    /// let late = format!("unused = 1\n{solution}");
+    /// assert_eq!(oracle.recoverable(&late), Ok(true));
+    /// let oracle = oracle.onward();
+    /// assert_eq!(oracle.recoverable(&late), Ok(false));
+    /// assert_eq!(oracle.recoverable(solution), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn onward(self) -> Self {
+        Self { onward: true, ..self }
     }
 
     /// Whether `prefix`, whole lines, can still become a program that passes.
@@ -195,6 +233,8 @@ impl Oracle {
 struct Walk<'a> {
     oracle: &'a Oracle,
     program: Program,
+    /// Lines of code.
+    lines: usize,
     /// How many statements have been run: all that no further line can change.
     run: usize,
     /// Where each test stands after them, with how much of its expected output is printed.
@@ -204,13 +244,14 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn start(oracle: &'a Oracle) -> Self {
         let places = oracle.tests.iter().map(|test| (test.start.clone(), 0)).collect();
-        Self { oracle, program: Program::default(), run: 0, places }
+        Self { oracle, program: Program::default(), lines: 0, run: 0, places }
     }
 
     /// Appends a line; says whether the prefix is still recoverable.
     fn go_on(&mut self, line: &str) -> Result<bool, OracleError> {
         let unknown = |error: &dyn std::error::Error| OracleError::Unknown(error.to_string());
         let Some(line) = Line::parse(line).map_err(|error| unknown(&error))? else { return Ok(true) };
+        self.lines += 1;
         match self.program.push(line) {
             Err(ParseError::Invalid(_)) => return Ok(false),
             pushed => pushed.map_err(|error| unknown(&error))?,
@@ -241,17 +282,21 @@ impl<'a> Walk<'a> {
     /// The prefix with each tail that can stand behind it: the statements that are not run yet, grown by
     /// what the tail adds to the last of them, and the tail's own statements.
     fn completions(&self) -> Vec<(Cow<'_, [Statement]>, &[Statement])> {
-        let reference = &self.oracle.reference;
+        let Oracle { reference, ends, onward, .. } = self.oracle;
         let unfinished = &self.program.statements()[self.run..];
         let mut completions = Vec::new();
+        // Of what is longer than the reference, the empty tail is left.
+        let first = if *onward { self.lines.min(ends[reference.len()]) } else { 0 };
         if !self.program.is_open() {
-            completions.extend((0..=reference.len()).map(|start| (unfinished.into(), &reference[start..])));
+            let starts = (0..=reference.len()).filter(|&start| ends[start] >= first);
+            completions.extend(starts.map(|start| (unfinished.into(), &reference[start..])));
         }
         let [Statement::Compound(header, body)] = unfinished else { return completions };
         for (number, statement) in reference.iter().enumerate() {
             let Statement::Compound(_, rest) = statement else { continue };
             if self.program.accepts(INDENT) {
-                completions.extend((0..rest.len()).map(|line| {
+                let lines = (0..rest.len()).filter(|line| ends[number] + 1 + line >= first);
+                completions.extend(lines.map(|line| {
                     let body: Vec<Simple> = body.iter().chain(&rest[line..]).cloned().collect();
                     (vec![Statement::Compound(header.clone(), body)].into(), &reference[number + 1..])
                 }));

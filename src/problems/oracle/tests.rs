@@ -41,12 +41,15 @@ fn steps(program: &str) -> Steps {
 fn every_prefix_of_every_solution_is_recoverable() {
     for problem in problems(1, 300).iter() {
         let oracle = Oracle::new(problem).unwrap();
+        let onward = oracle.clone().onward();
         let reference = problem.metadata["program"].as_str().unwrap();
         for program in [reference, problem.solution.as_deref().unwrap_or(reference)] {
             let mut end = 0;
             for line in program.split_inclusive('\n') {
                 end += line.len();
-                assert_eq!(oracle.recoverable(&program[..end]), Ok(true), "{:?}", &program[..end]);
+                for oracle in [&oracle, &onward] {
+                    assert_eq!(oracle.recoverable(&program[..end]), Ok(true), "{:?}", &program[..end]);
+                }
             }
             assert_eq!(oracle.first_error(&steps(program)), Ok(None));
         }
@@ -83,7 +86,7 @@ fn a_problem_read_from_jsonl_has_the_same_oracle() {
 
 /// The definition, word by word: every line so far with some tail of the reference's lines is a
 /// program that passes. `None` where some of it cannot be judged.
-fn by_definition(problem: &Problem, prefix: &str) -> Option<bool> {
+fn by_definition(problem: &Problem, prefix: &str, onward: bool) -> Option<bool> {
     let reference = problem.metadata["program"].as_str().unwrap();
     let lines: Vec<_> = reference.split_inclusive('\n').collect();
     let passes = |program: &str| {
@@ -107,7 +110,8 @@ fn by_definition(problem: &Problem, prefix: &str) -> Option<bool> {
     for line in prefix.split_inclusive('\n') {
         end += line.len();
         let mut found = Some(false);
-        for tail in 0..=lines.len() {
+        let written = prefix[..end].lines().filter(|line| !matches!(Line::parse(line), Ok(None))).count();
+        for tail in if onward { written.min(lines.len()) } else { 0 }..=lines.len() {
             match passes(&(prefix[..end].to_owned() + &lines[tail..].concat())) {
                 Some(true) => {
                     found = Some(true);
@@ -126,10 +130,17 @@ fn by_definition(problem: &Problem, prefix: &str) -> Option<bool> {
 
 #[test]
 fn the_oracle_is_its_definition_and_monotone() {
+    for onward in [false, true] {
+        is_its_definition_and_monotone(onward);
+    }
+}
+
+fn is_its_definition_and_monotone(onward: bool) {
     let mut rng = Seed::root(4).rng();
     let (mut lost, mut judged) = (0, 0);
     for problem in problems(4, 120).iter() {
         let oracle = Oracle::new(problem).unwrap();
+        let oracle = if onward { oracle.onward() } else { oracle };
         for _ in 0..4 {
             let program = mistaken(problem.metadata["program"].as_str().unwrap(), &mut rng);
             let steps = steps(&program);
@@ -137,7 +148,7 @@ fn the_oracle_is_its_definition_and_monotone() {
             let end = truths.iter().position(|&truth| truth != Truth::Recoverable).unwrap_or(truths.len());
             assert!(truths[end..].windows(2).all(|pair| pair[0] == pair[1]), "{truths:?} of\n{program}");
             for (step, truth) in truths.iter().enumerate() {
-                let expected = by_definition(problem, steps.prefix(step + 1));
+                let expected = by_definition(problem, steps.prefix(step + 1), onward);
                 if let Some(expected) = expected {
                     let truth = *truth == Truth::Recoverable;
                     assert_eq!(truth, expected, "{:?}", steps.prefix(step + 1));
@@ -148,6 +159,21 @@ fn the_oracle_is_its_definition_and_monotone() {
         }
     }
     assert!(judged > 5_000 && lost > 1_000, "{judged} prefixes judged, {lost} of them lost");
+}
+
+#[test]
+fn a_line_without_effect_is_where_one_who_goes_on_went_wrong() {
+    let tests = [(serde_json::json!({"xs": [2, 1], "a": 5}), "[1, 2]\n6\n")];
+    let problem = problem("xs.sort()\nprint(xs)\na += 1\nprint(a)\n", &tests);
+    let oracle = Oracle::new(&problem).unwrap();
+    let first_error = |oracle: &Oracle, program| oracle.first_error(&steps(program));
+    let without = "# sorted\nsorted(xs)\nprint(xs)\na += 1\nprint(a)\n";
+    assert_eq!(first_error(&oracle, without), Ok(Some(2)));
+    assert_eq!(first_error(&oracle.clone().onward(), without), Ok(Some(1)));
+    // It cannot see that a line too many does no harm.
+    let longer = "b = 1\nxs.sort()\nprint(xs)\na += 1\nprint(a)\n";
+    assert_eq!(first_error(&oracle, longer), Ok(None));
+    assert_eq!(first_error(&oracle.onward(), longer), Ok(Some(0)));
 }
 
 #[test]
