@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pspo::data::{Labels, Parameters, Problem, Seed};
+use pspo::data::{Parameters, Problem, Seed};
 use pspo::kernels::Device;
 use pspo::label::{BinarySearch, EveryPrefix};
 use pspo::model::{Arch, Policy, ScalarModel};
@@ -13,7 +13,6 @@ use pspo::plugin::{
     ValueSources,
 };
 use pspo::prm::{HeldOut, PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
-use pspo::problems::Oracle;
 use pspo::prompts::Exchange;
 use pspo::sft::Sft;
 use pspo::steps::Lines;
@@ -28,11 +27,12 @@ use pspo_oracle_prm::{OraclePrm, OraclePrmConfig};
 use crate::Result;
 use crate::config::{Collect, FreshnessStudy, LabelStudy, Tuned};
 use crate::data::{Asked, LabelledPrompt, PrmData, comments_as_code, returns};
-use crate::freshness::{FreshnessRecord, FreshnessRow};
+use crate::freshness::{Age, FreshnessRecord, FreshnessRow};
 use crate::labels::{LabelRecord, LabelRow};
 use crate::record::{Curves, Record, Test};
 use crate::setting::{Setting, TEMPERATURES, Tiny};
 use crate::shuffled::Shuffled;
+use crate::truth::Truth;
 use crate::variant::{self, Length, Prm, START, Scores, Start, Variant};
 
 /// Stages whose outcome others take.
@@ -208,14 +208,19 @@ impl<'a> Lab<'a> {
         let collect = &self.setting.config.collect;
         let responses = prm.responses(collect.responses);
         let every = if prm.half_responses == Some(1) { 2 } else { 1 };
-        let selection = prm.selection.unwrap_or(collect.selection);
         let prompts = self.labelled(checkpoints, responses)?.into_iter().step_by(every);
+        Ok(self.kept(prompts, prm))
+    }
+
+    /// What its selection keeps of labelled responses, as it has comments.
+    fn kept(&self, prompts: impl IntoIterator<Item = LabelledPrompt>, prm: &Prm) -> Vec<PrmExample> {
+        let selection = prm.selection.unwrap_or(self.setting.config.collect.selection);
         let kept = selection.select(prompts, |(_, example)| example.labels.class).into_iter();
         let example = |(_, example): (_, PrmExample)| match prm.neutral {
             true => example,
             false => PrmExample { labels: comments_as_code(&example.labels), ..example },
         };
-        Ok(kept.map(example).collect())
+        kept.map(example).collect()
     }
 
     /// Labelled responses of the baseline's checkpoints, by prompt: the first of the usual number, or these and more.
@@ -300,23 +305,43 @@ impl<'a> Lab<'a> {
         let problems = problems(self.setting, self.setting.rl.len().saturating_sub(prompts), prompts);
         let pool = self.setting.verifier(false)?;
         let policies: Vec<_> = [(0, start)].into_iter().chain(trained).collect();
-        let mut rows = Vec::new();
-        for (number, (iteration, policy)) in (0..).zip(&policies) {
+        let judged = (0..).zip(&policies).map(|(number, (iteration, policy))| {
             let seed = self.seed.child("freshness").index(number);
-            let judged =
-                Asked { policy, problems: &problems, responses, seed }.judged(self.setting, &pool)?;
-            let known: Vec<_> = judged.iter().filter_map(|row| Some((row, truth(row)?))).collect();
-            let inputs: Vec<_> = known
-                .iter()
-                .map(|(row, _)| {
-                    PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens)
-                })
-                .collect();
-            let scores = prm.scores(&inputs)?;
-            let labels = known.iter().map(|(_, labels)| labels.steps.clone());
-            rows.push(FreshnessRow::of(*iteration, judged.len(), &HeldOut::new(scores, labels)?));
+            let asked = Asked { policy, problems: &problems, responses, seed };
+            Ok((*iteration, asked.judged(self.setting, &pool)?))
+        });
+        let judged: Vec<_> = judged.collect::<Result<_>>()?;
+        let last = judged.len() - 1;
+        let fresh = self.prm_of(&policies[last].1, &policies[0].1)?;
+        let mut rows = Vec::new();
+        for (prm, age, judged) in [(prm, Age::Before, &judged[..]), (fresh, Age::Fresh, &judged[last..])] {
+            for (iteration, judged) in judged {
+                for truth in Truth::ALL {
+                    rows.push(FreshnessRow::of(*iteration, age, truth, &held_out(&prm, truth, judged)?));
+                }
+            }
         }
         Ok(FreshnessRecord { seed: self.number, tuned: *tuned, rows })
+    }
+
+    /// A PRM that is trained as that of the arms, on as many responses, all of them of `policy`.
+    fn prm_of(&mut self, policy: &Policy<Tiny>, start: &Policy<Tiny>) -> Result<TrainedPrm<Tiny>> {
+        let (source, _) = self.source(start)?;
+        let Collect { prompts, checkpoints, responses, completions, .. } = self.setting.config.collect;
+        let count = prompts * checkpoints as usize;
+        let Self { setting, seed, run, .. } = self;
+        let (pool, seed) = (setting.verifier(false)?, seed.child("fresh labels"));
+        let data: PrmData = run.once("fresh-labels", |_| {
+            // Behind those of the PRM's data.
+            let problems = problems(setting, count, count);
+            let asked = Asked { policy, problems: &problems, responses, seed };
+            asked.labelled(setting, &pool, BinarySearch::best_of(completions))
+        })?;
+        let prm = &variant::BOTH.prm;
+        let examples = self.kept(data.prompts, prm);
+        let parameters =
+            self.fit("prm-fresh", source.critic().parameters()?, examples, self.setting.config.prm.clone())?;
+        Ok(TrainedPrm::new(ScalarModel::<Tiny>::new(&self.device, &parameters)?, prm.objective))
     }
 
     /// A critic fitted to the returns of the start policy, by as many responses as the PRM's.
@@ -393,9 +418,15 @@ fn problems(setting: &Setting, first: usize, count: usize) -> Vec<Arc<Problem>> 
     (first..first + count).filter_map(|problem| setting.rl.get(problem).cloned()).collect()
 }
 
-/// The truth about lines, where it is known.
-fn truth(row: &JudgedRollout) -> Option<Labels> {
-    Oracle::new(&row.problem).ok()?.labels(&row.steps, row.passes?).ok()
+/// A PRM's scores of the responses of which a truth is known, beside it.
+fn held_out(prm: &TrainedPrm<Tiny>, truth: Truth, judged: &[JudgedRollout]) -> Result<HeldOut> {
+    let known: Vec<_> = judged.iter().filter_map(|row| Some((row, truth.labels(row)?))).collect();
+    let inputs: Vec<_> = known
+        .iter()
+        .map(|(row, _)| PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens))
+        .collect();
+    let scores = prm.scores(&inputs)?;
+    Ok(HeldOut::new(scores, known.iter().map(|(_, labels)| labels.steps.clone()))?)
 }
 
 /// A critic that starts from a model's parameters, by the rule for those of a PRM.

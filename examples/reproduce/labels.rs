@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pspo::data::{Label, Problem};
-use pspo::problems::Oracle;
+use pspo::data::{Label, Labels, Problem};
 use serde::{Deserialize, Serialize};
 
 use crate::data::PrmData;
+use crate::truth::Truth;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelRecord {
@@ -20,9 +20,20 @@ pub struct LabelRow {
     pub labeler: String,
     /// K.
     pub completions_asked: usize,
-    /// All that were labelled.
+    /// All that were labelled, those that pass among them, which cost no completion.
     pub responses: usize,
-    /// Those that fail, of which the truth is known.
+    pub over: Differences,
+    pub onward: Differences,
+    pub completions: usize,
+    pub completion_tokens: usize,
+    pub fed_tokens: usize,
+    pub verdicts: usize,
+}
+
+/// How labels of failing responses differ from one truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Differences {
+    /// Those of which the truth is known.
     pub failing: usize,
     /// Of these, those whose first bad line is the right one.
     pub exact: usize,
@@ -32,13 +43,16 @@ pub struct LabelRow {
     /// Those that are bad in truth, and those of them that are labelled good.
     pub bad_lines: usize,
     pub bad_as_good: usize,
-    pub completions: usize,
-    pub completion_tokens: usize,
-    pub fed_tokens: usize,
-    pub verdicts: usize,
 }
 
 impl LabelRow {
+    pub fn differences(&self, truth: Truth) -> &Differences {
+        match truth {
+            Truth::Over => &self.over,
+            Truth::Onward => &self.onward,
+        }
+    }
+
     /// Counts the labels of responses to `problems`.
     pub fn count(&mut self, problems: &[Arc<Problem>], data: &PrmData) {
         self.completions += data.cost.completions;
@@ -47,42 +61,34 @@ impl LabelRow {
         self.verdicts += data.cost.verdicts;
         for (problem, responses) in problems.iter().zip(&data.prompts) {
             self.responses += responses.len();
-            let Ok(oracle) = Oracle::new(problem) else { continue };
-            for (response, _) in responses.iter().filter(|(response, _)| !response.passes) {
-                let Ok(truth) = oracle.labels(&response.steps, false) else { continue };
-                self.failing += 1;
-                self.exact += usize::from(truth.first_error() == response.labels.first_error());
-                for pair in truth.steps.iter().zip(&response.labels.steps) {
-                    match pair {
-                        (Label::Good, given) => {
-                            self.good_lines += 1;
-                            self.good_as_bad += usize::from(*given == Label::Bad);
-                        }
-                        (Label::Bad, given) => {
-                            self.bad_lines += 1;
-                            self.bad_as_good += usize::from(*given == Label::Good);
-                        }
-                        _ => {}
-                    }
+            for (truth, differences) in [(Truth::Over, &mut self.over), (Truth::Onward, &mut self.onward)] {
+                let Some(oracle) = truth.oracle(problem) else { continue };
+                for (response, _) in responses.iter().filter(|(response, _)| !response.passes) {
+                    let Ok(truth) = oracle.labels(&response.steps, false) else { continue };
+                    differences.count(&truth, &response.labels);
                 }
             }
         }
     }
 }
 
-impl LabelRow {
-    /// Adds the counts of another seed.
-    pub fn add(&mut self, other: &Self) {
-        self.responses += other.responses;
-        self.failing += other.failing;
-        self.exact += other.exact;
-        self.good_lines += other.good_lines;
-        self.good_as_bad += other.good_as_bad;
-        self.bad_lines += other.bad_lines;
-        self.bad_as_good += other.bad_as_good;
-        self.completions += other.completions;
-        self.completion_tokens += other.completion_tokens;
-        self.fed_tokens += other.fed_tokens;
-        self.verdicts += other.verdicts;
+impl Differences {
+    /// Counts a failing response.
+    fn count(&mut self, truth: &Labels, given: &Labels) {
+        self.failing += 1;
+        self.exact += usize::from(truth.first_error() == given.first_error());
+        for pair in truth.steps.iter().zip(&given.steps) {
+            match pair {
+                (Label::Good, given) => {
+                    self.good_lines += 1;
+                    self.good_as_bad += usize::from(*given == Label::Bad);
+                }
+                (Label::Bad, given) => {
+                    self.bad_lines += 1;
+                    self.bad_as_good += usize::from(*given == Label::Good);
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -32,6 +32,7 @@ mod setting;
 mod shuffled;
 mod study;
 mod tables;
+mod truth;
 mod tune;
 mod variant;
 mod work;

@@ -57,10 +57,8 @@ const AMOUNTS: [Over; 4] = [
     ("responses_8", "responses_4"),
 ];
 
-const STARTS: [Over; 6] = [
+const STARTS: [Over; 4] = [
     ("dense_cross_entropy", "dense"),
-    ("value_init_plain", "value_init"),
-    ("value_init_critic", "value_init"),
     ("value_init_as_rl", "value_init"),
     ("value_init_plain_as_rl", "value_init_as_rl"),
     ("value_init_critic_as_rl", "value_init_as_rl"),

@@ -51,6 +51,8 @@ pub enum Length {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Guard {
     Nothing,
+    /// λ a thirteenth: as much as [`Self::Lines`] for a response of 13 lines, as they have at first, and more for a longer one.
+    Constant,
     /// Divided by the lines.
     Lines,
     /// Divided by the lines of code, and nothing for comments.
@@ -172,9 +174,10 @@ pub const AMOUNTS: [Variant; 6] = [
 ];
 
 /// The paper's rule, and what it guards against.
-pub const GUARDS: [Variant; 4] = [
+pub const GUARDS: [Variant; 5] = [
     guarded("per_line_neutral", Guard::Lines, true),
     guarded("no_guard", Guard::Nothing, false),
+    guarded("constant", Guard::Constant, false),
     guarded("per_line", Guard::Lines, false),
     guarded("per_code_line", Guard::CodeLines, true),
 ];
@@ -193,16 +196,19 @@ pub const STARTS: [Variant; 10] = [
 ];
 
 impl Guard {
-    /// λ as in the paper, whatever the guard.
+    /// λ as in the paper.
     pub fn rule(self) -> DenseReward {
         const PASS: RewardWeight = RewardWeight::new(0.025);
         const FAIL: RewardWeight = RewardWeight::new(0.25);
-        let (normalization, neutral) = match self {
-            Self::Nothing => (Normalization::None, Neutral::TrustPrm),
-            Self::Lines => (Normalization::AllLines, Neutral::TrustPrm),
-            Self::CodeLines => (Normalization::CodeLines, Neutral::Zero),
+        const SMALL_PASS: RewardWeight = RewardWeight::new(0.025 / 13.0);
+        const SMALL_FAIL: RewardWeight = RewardWeight::new(0.25 / 13.0);
+        let (pass, fail, normalization, neutral) = match self {
+            Self::Nothing => (PASS, FAIL, Normalization::None, Neutral::TrustPrm),
+            Self::Constant => (SMALL_PASS, SMALL_FAIL, Normalization::None, Neutral::TrustPrm),
+            Self::Lines => (PASS, FAIL, Normalization::AllLines, Neutral::TrustPrm),
+            Self::CodeLines => (PASS, FAIL, Normalization::CodeLines, Neutral::Zero),
         };
-        DenseReward::new(PASS, FAIL, normalization, neutral)
+        DenseReward::new(pass, fail, normalization, neutral)
             .expect("the order of the paper's weights is safe")
     }
 }

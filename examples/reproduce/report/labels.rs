@@ -2,125 +2,143 @@
 
 use pspo::report::{Chart, Series, Table};
 
-use super::Shown;
+use super::{Shown, mean, over_seeds, three_cells};
 use crate::labels::{LabelRecord, LabelRow};
 use crate::study::Study;
+use crate::truth::Truth;
 
-/// How far labels are from the truth, and their costs.
-pub fn shown(study: &Study, records: &[LabelRecord]) -> Shown {
-    let (number, title) = (study.number, study.title);
-    let mut csv =
-        "labeler,k,seed,responses,failing,exact,good_as_bad,bad_as_good,completions,tokens,fed,verdicts\n"
-            .to_owned();
-    let mut sums: Vec<LabelRow> = Vec::new();
+/// How far labels are from the truth.
+type Distance = (&'static str, &'static str, fn(&LabelRow, Truth) -> f64);
+
+const DISTANCES: [Distance; 3] = [
+    ("exact", "first error exact, %", |row, truth| {
+        let counted = row.differences(truth);
+        share(counted.exact, counted.failing)
+    }),
+    ("good_as_bad", "good lines called bad, %", |row, truth| {
+        let counted = row.differences(truth);
+        share(counted.good_as_bad, counted.good_lines)
+    }),
+    ("bad_as_good", "bad lines called good, %", |row, truth| {
+        let counted = row.differences(truth);
+        share(counted.bad_as_good, counted.bad_lines)
+    }),
+];
+
+/// What a labelled response costs.
+type Cost = (&'static str, fn(&LabelRow) -> f64);
+
+const COSTS: [Cost; 4] = [
+    ("completions", |row| share(row.completions, row.responses)),
+    ("tokens", |row| share(row.completion_tokens, row.responses)),
+    ("fed", |row| share(row.fed_tokens, row.responses)),
+    ("verdicts", |row| share(row.verdicts, row.responses)),
+];
+
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// A labeler at one K, a row for each seed.
+struct Setup<'a> {
+    labeler: &'a str,
+    k: usize,
+    rows: Vec<(u64, &'a LabelRow)>,
+}
+
+impl Setup<'_> {
+    fn over_seeds(&self, figure: impl Fn(&LabelRow) -> f64) -> Vec<f64> {
+        self.rows.iter().map(|(_, row)| figure(row)).collect()
+    }
+}
+
+fn setups(records: &[LabelRecord]) -> Vec<Setup<'_>> {
+    let mut setups: Vec<Setup<'_>> = Vec::new();
     for record in records {
         for row in &record.rows {
-            let figures = Figures::of(row);
-            csv += &format!(
-                "{},{},{},{},{},{:.4},{:.4},{:.4},{:.2},{:.1},{:.1},{:.2}\n",
-                row.labeler,
-                row.completions_asked,
-                record.seed,
-                row.responses,
-                row.failing,
-                figures.exact,
-                figures.good_as_bad,
-                figures.bad_as_good,
-                figures.completions,
-                figures.tokens,
-                figures.fed,
-                figures.verdicts
-            );
-            let same = |sum: &&mut LabelRow| {
-                (&sum.labeler, sum.completions_asked) == (&row.labeler, row.completions_asked)
-            };
-            match sums.iter_mut().find(same) {
-                Some(sum) => sum.add(row),
-                None => sums.push(row.clone()),
+            let (labeler, k) = (row.labeler.as_str(), row.completions_asked);
+            match setups.iter_mut().find(|setup| (setup.labeler, setup.k) == (labeler, k)) {
+                Some(setup) => setup.rows.push((record.seed, row)),
+                None => setups.push(Setup { labeler, k, rows: vec![(record.seed, row)] }),
             }
         }
     }
-    let columns = [
-        "labeler",
-        "K",
-        "failing responses",
-        "first error exact, %",
-        "good lines called bad, %",
-        "bad lines called good, %",
-        "completions",
-        "tokens drawn",
-        "tokens fed",
-        "verdicts",
-    ];
-    let row = |row: &LabelRow| {
-        let figures = Figures::of(row);
-        let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        vec![
-            row.labeler.clone(),
-            row.completions_asked.to_string(),
-            row.failing.to_string(),
-            percent(figures.exact),
-            percent(figures.good_as_bad),
-            percent(figures.bad_as_good),
-            format!("{:.1}", figures.completions),
-            format!("{:.0}", figures.tokens),
-            format!("{:.0}", figures.fed),
-            format!("{:.1}", figures.verdicts),
-        ]
+    setups
+}
+
+/// How far labels are from either truth, and what they cost.
+pub fn shown(study: &Study, records: &[LabelRecord]) -> Shown {
+    let (number, title) = (study.number, study.title);
+    let setups = setups(records);
+    let names = |names: &[&str]| names.join(",");
+    let distances = names(&DISTANCES.map(|(name, ..)| name));
+    let costs = names(&COSTS.map(|(name, _)| name));
+    let mut csv = format!("labeler,k,seed,truth,responses,failing,{distances},{costs}\n");
+    for Setup { labeler, k, rows } in &setups {
+        for (seed, row) in rows {
+            for truth in Truth::ALL {
+                let failing = row.differences(truth).failing;
+                let distances = DISTANCES.map(|(.., distance)| format!("{:.4}", distance(row, truth)));
+                let costs = COSTS.map(|(_, cost)| format!("{:.2}", cost(row)));
+                let (truth, responses) = (truth.name(), row.responses);
+                let (distances, costs) = (distances.join(","), costs.join(","));
+                csv += &format!("{labeler},{k},{seed},{truth},{responses},{failing},{distances},{costs}\n");
+            }
+        }
+    }
+    let mut summary = "labeler,k,truth,figure,seeds,mean,low,high\n".to_owned();
+    let mut tables = Vec::new();
+    for truth in Truth::ALL {
+        let mut columns = ["labeler", "K", "seeds"].map(str::to_owned).to_vec();
+        columns.extend(DISTANCES.map(|(_, column, _)| column.to_owned()));
+        let row = |setup: &Setup<'_>| {
+            let mut row = vec![setup.labeler.to_owned(), setup.k.to_string(), setup.rows.len().to_string()];
+            row.extend(DISTANCES.map(|(name, _, distance)| {
+                let values = setup.over_seeds(|row| distance(row, truth));
+                let (Setup { labeler, k, rows }, truth) = (setup, truth.name());
+                let (seeds, three) = (rows.len(), three_cells(&values));
+                summary += &format!("{labeler},{k},{truth},{name},{seeds},{three}\n");
+                over_seeds(&values.iter().map(|share| 100.0 * share).collect::<Vec<_>>(), 1)
+            }));
+            row
+        };
+        let rows = setups.iter().map(row).collect();
+        let title =
+            format!("{number}. {title}: failing responses, truth `{}`, means over seeds", truth.name());
+        tables.push(Table { title, columns, rows });
+    }
+    let mut columns = ["labeler", "K", "seeds"].map(str::to_owned).to_vec();
+    columns.extend(COSTS.map(|(name, _)| name.to_owned()));
+    let row = |setup: &Setup<'_>| {
+        let mut row = vec![setup.labeler.to_owned(), setup.k.to_string(), setup.rows.len().to_string()];
+        row.extend(COSTS.map(|(_, cost)| over_seeds(&setup.over_seeds(cost), 1)));
+        row
     };
-    let table = Table {
-        title: format!("{number}. {title}: all seeds together, costs for each response"),
-        columns: columns.map(str::to_owned).to_vec(),
-        rows: sums.iter().map(row).collect(),
-    };
-    let chart = |label: &str, x_label: &str, point: fn(&LabelRow) -> (f64, f64)| {
-        let series = ["binary-search", "every-prefix"].map(|labeler| {
-            let rows = sums.iter().filter(|row| row.labeler == labeler);
-            Series::new(labeler, rows.map(point).collect())
+    let rows = setups.iter().map(row).collect();
+    let cost = format!("{number}. {title}: costs by response, those that pass, which cost none, among them");
+    tables.push(Table { title: cost, columns, rows });
+
+    let (.., exact) = DISTANCES[0];
+    let (_, completions) = COSTS[0];
+    let chart = |x_label: &str, x: &dyn Fn(&Setup<'_>) -> f64| {
+        let series = Truth::ALL.iter().flat_map(|&truth| {
+            ["binary-search", "every-prefix"].map(|labeler| {
+                let point = |setup: &Setup<'_>| (x(setup), mean(&setup.over_seeds(|row| exact(row, truth))));
+                let points = setups.iter().filter(|setup| setup.labeler == labeler).map(point);
+                Series::new(format!("{labeler}, {}", truth.name()), points.collect())
+            })
         });
         Chart {
-            title: format!("{number}. {title}: {label} by {x_label}"),
+            title: format!("{number}. {title}: first error exact by {x_label}"),
             x_label: x_label.to_owned(),
-            y_label: "share".to_owned(),
-            series: series.into(),
+            y_label: "share of failing responses".to_owned(),
+            series: series.collect(),
         }
     };
     let charts = vec![
-        chart("first error exact", "K", |row| (row.completions_asked as f64, Figures::of(row).exact)),
-        chart("first error exact", "completions per response", |row| {
-            let figures = Figures::of(row);
-            (figures.completions, figures.exact)
-        }),
+        chart("K", &|setup| setup.k as f64),
+        chart("completions per response", &|setup| mean(&setup.over_seeds(completions))),
     ];
-    let summary: Vec<_> = sums.iter().map(row).map(|row| row.join(",")).collect();
-    let head = "labeler,k,failing,exact_percent,good_as_bad_percent,bad_as_good_percent,completions,tokens,fed,verdicts";
-    let summary = format!("{head}\n{}\n", summary.join("\n"));
     let files = vec![(format!("study{number}.csv"), csv), (format!("study{number}_summary.csv"), summary)];
-    (vec![table], charts, files)
-}
-
-/// Shares, and costs for each response.
-struct Figures {
-    exact: f64,
-    good_as_bad: f64,
-    bad_as_good: f64,
-    completions: f64,
-    tokens: f64,
-    fed: f64,
-    verdicts: f64,
-}
-
-impl Figures {
-    fn of(row: &LabelRow) -> Self {
-        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
-        Self {
-            exact: share(row.exact, row.failing),
-            good_as_bad: share(row.good_as_bad, row.good_lines),
-            bad_as_good: share(row.bad_as_good, row.bad_lines),
-            completions: share(row.completions, row.responses),
-            tokens: share(row.completion_tokens, row.responses),
-            fed: share(row.fed_tokens, row.responses),
-            verdicts: share(row.verdicts, row.responses),
-        }
-    }
+    (tables, charts, files)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use pspo::eval::Interval;
 use pspo::eval::statistics::mean_over_seeds;
 use pspo::report::{Chart, Report, Table};
 
@@ -60,13 +61,25 @@ fn all<T: serde::de::DeserializeOwned>(records: &Records, name: &str, seeds: &[u
     seeds.iter().filter_map(|&seed| records.get(name, seed).transpose()).collect()
 }
 
-/// The mean with its interval; of one seed the value, of none a dash.
-fn over_seeds(values: &[f64]) -> String {
+/// The mean with its interval, to some digits; of one seed the value, of none a dash.
+fn over_seeds(values: &[f64], digits: usize) -> String {
     match (mean_over_seeds(values), values) {
-        (Ok(interval), _) => interval.to_string(),
-        (Err(_), [only]) => format!("{only:.3}"),
+        (Ok(interval), _) => format!("{interval:.digits$}"),
+        (Err(_), [only]) => format!("{only:.digits$}"),
         (Err(_), _) => "–".to_owned(),
     }
+}
+
+/// `mean,low,high`, of one seed without an interval.
+fn three_cells(values: &[f64]) -> String {
+    match mean_over_seeds(values) {
+        Ok(Interval { mean, low, high, .. }) => format!("{mean:.4},{low:.4},{high:.4}"),
+        Err(_) => format!("{:.4},,", mean(values)),
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// A table as Markdown.

@@ -39,7 +39,7 @@ pub fn shown(study: &Study, runs: &Runs) -> (Table, String) {
                 figures.iter_mut().zip(of).for_each(|(values, value)| values.push(value));
             }
             let mut row = vec![(*arm).to_owned(), records.len().to_string(), part.name().to_owned()];
-            row.extend(figures.iter().map(|values| over_seeds(values)));
+            row.extend(figures.iter().map(|values| over_seeds(values, 3)));
             rows.push(row);
         }
     }
