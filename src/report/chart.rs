@@ -17,9 +17,11 @@ const LEFT: i32 = 52 * FINE;
 const RIGHT: i32 = 14 * FINE;
 const TOP: i32 = 30 * FINE;
 const BOTTOM: i32 = 40 * FINE;
-/// Of a line of a picture's legend, and how many names stand in one.
+/// Of a line of a picture's legend, and how many names stand in one at most.
 const LEGEND: i32 = 20 * FINE;
 const NAMES: usize = 4;
+/// A character of a name, roughly.
+const CHARACTER: usize = 7 * FINE as usize;
 
 /// A curve of so few points gets a dot at each.
 const DOTS: usize = 32;
@@ -87,7 +89,8 @@ fn draw(
     y_axis: Axis,
     picture: bool,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    let legend = if picture { LEGEND * chart.series.len().div_ceil(NAMES) as i32 } else { 0 };
+    let names = names(chart);
+    let legend = if picture { LEGEND * chart.series.len().div_ceil(names) as i32 } else { 0 };
     let size = (WIDTH as u32, (HEIGHT + legend) as u32);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     if picture {
@@ -119,9 +122,9 @@ fn draw(
     for (number, Series { name, points, spread }) in chart.series.iter().enumerate() {
         let curve = &CURVES[colour(number)];
         if picture {
-            let (column, row) = ((number % NAMES) as i32, (number / NAMES) as i32);
+            let (column, row) = ((number % names) as i32, (number / names) as i32);
             let (x, y) =
-                (8 * FINE + column * (WIDTH - 8 * FINE) / NAMES as i32, HEIGHT + row * LEGEND + LEGEND / 2);
+                (8 * FINE + column * (WIDTH - 8 * FINE) / names as i32, HEIGHT + row * LEGEND + LEGEND / 2);
             line([(x, y), (x + 16 * FINE, y)], curve)?;
             root.draw(&Text::new(name.as_str(), (x + 20 * FINE, y), text(HPos::Left, VPos::Center)))?;
         }
@@ -145,6 +148,13 @@ fn draw(
         }
     }
     root.present()
+}
+
+/// Names of the legend in a row: as many as leave room for the longest.
+fn names(chart: &Chart) -> usize {
+    let longest = chart.series.iter().map(|series| series.name.chars().count()).max().unwrap_or(0);
+    let each = (28 * FINE as usize).saturating_add(longest.saturating_mul(CHARACTER));
+    ((WIDTH - 8 * FINE) as usize / each).clamp(1, NAMES)
 }
 
 fn text(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {

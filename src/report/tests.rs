@@ -122,6 +122,13 @@ fn a_picture_has_its_legend_and_no_markup_of_names() {
     let picture = chart.to_svg().unwrap().unwrap();
     assert!(picture.starts_with("<svg") && (0..6).all(|at| picture.contains(&format!("&lt;b&gt;{at}"))));
     assert!(!picture.contains("<b>"));
+    // Long names have fewer beside them, and so more rows.
+    let height = |name: &str| {
+        let series = (0..4).map(|_| Series::new(name, vec![(0.0, 1.0), (1.0, 2.0)])).collect();
+        let svg = Chart { series, ..Chart::default() }.to_svg().unwrap().unwrap();
+        svg.split_once("height=\"").unwrap().1.split_once('"').unwrap().0.parse::<u32>().unwrap()
+    };
+    assert!(height("short") < height("a name of some length") && height(&"long".repeat(99)) > 0);
     assert_eq!(Chart::default().to_svg().unwrap(), None);
 }
 
