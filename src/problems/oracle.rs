@@ -145,7 +145,7 @@ impl Oracle {
     /// # let problem = splits.sft.get(0).unwrap();
     /// let oracle = Oracle::new(problem)?;
     /// let solution = problem.solution.as_ref().unwrap();
-    /// let late = format!("unused = 1\n{solution}");
+    /// let late = format!("pass\n{solution}");
     /// assert_eq!(oracle.recoverable(&late), Ok(true));
     /// let oracle = oracle.onward();
     /// assert_eq!(oracle.recoverable(&late), Ok(false));
