@@ -26,7 +26,7 @@ impl Truth {
         }
     }
 
-    /// The labels of responses to a problem, if it is one of which the truth is known.
+    /// Who knows this truth about responses to a problem, if it can be known.
     pub fn oracle(self, problem: &Problem) -> Option<Oracle> {
         let oracle = Oracle::new(problem).ok()?;
         Some(match self {
