@@ -250,9 +250,16 @@ pub(super) fn memory_file(bytes: &[u8]) -> Result<OwnedFd, SandboxError> {
     let mut file = File::from(memory);
     file.write_all(bytes)?;
     file.rewind()?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals)?;
+    seal(&file)?;
     Ok(file.into())
+}
+
+/// Keeps everybody from changing a file in memory that nobody has mapped.
+fn seal(file: &File) -> Result<(), SandboxError> {
+    // `WRITE` in place of `FUTURE_WRITE` would also refuse, with EBUSY, a file of which the kernel holds a page at the
+    // moment for reasons of its own; what it adds concerns writable mappings that there are already.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    Ok(fcntl_add_seals(file, seals)?)
 }
 
 /// What a file in memory holds.
@@ -262,4 +269,32 @@ pub(super) fn read_memory(memory: OwnedFd) -> Result<Vec<u8>, SandboxError> {
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use rustix::mm::{MapFlags, ProtFlags, mmap};
+
+    #[test]
+    fn a_file_is_sealed_though_a_page_of_it_is_in_use() {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create("pspo-test", flags).unwrap());
+        file.write_all(&[b'x'; 9000]).unwrap();
+        let (_held, end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let moved =
+            rustix::pipe::splice(&file, Some(&mut 0), &end, None, 4096, rustix::pipe::SpliceFlags::empty());
+        assert_eq!(moved.unwrap(), 4096);
+        seal(&file).unwrap();
+
+        assert_eq!(rustix::io::pwrite(&file, b"y", 0), Err(Errno::PERM));
+        assert_eq!(rustix::fs::ftruncate(&file, 0), Err(Errno::PERM));
+        let (read_only, writable) = (ProtFlags::READ, ProtFlags::READ | ProtFlags::WRITE);
+        for (access, allowed) in [(read_only, true), (writable, false)] {
+            // SAFETY: a mapping where the kernel finds room, which nobody reads or writes.
+            let mapped = unsafe { mmap(std::ptr::null_mut(), 4096, access, MapFlags::SHARED, &file, 0) };
+            assert_eq!(mapped.is_ok(), allowed, "{access:?}");
+        }
+    }
 }
