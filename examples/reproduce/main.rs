@@ -7,12 +7,14 @@
 //!
 //! - `--study N`, once or several times: runs what is missing of that study, by default of all of them
 //! - `--arms A,B`: of these studies only such trainings
-//! - `--seeds A..B`: trainings with these seeds, by default 2..12; `--tune` are those that step sizes and β are chosen on
+//! - `--seeds A..B`: trainings with these seeds, by default 2..22 in study 1 and 2..12 in the others; `--tune` are those that
+//!   step sizes and β are chosen on
 //! - `--jobs`: seeds trained at a time, one thread each; what comes out does not depend on it
 //! - `--results FOLDER`: a record of each training, by default `examples/reproduce/results`; what has one is not done again
 //! - `--out FOLDER`: checkpoints, from which a run that was stopped goes on
 //! - `--config FILE`: by default `examples/reproduce/full.toml`; `--quick` takes a small one and a temporary folder
 //! - `--report`: writes tables (CSV and Markdown), plots and `report.html` from the records that there are
+//! - `--into FOLDER`: where these go, by default the folder of the records
 //!
 //! Stopped and started again, it goes on where it was.
 
@@ -40,7 +42,7 @@ mod work;
 use config::Config;
 use record::Records;
 use setting::Setting;
-use study::{STUDIES, Study};
+use study::{Asked, STUDIES, Study};
 use work::Works;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -51,10 +53,12 @@ const QUICK: &str = include_str!("quick.toml");
 struct Arguments {
     studies: Vec<&'static Study>,
     arms: Option<Vec<String>>,
-    seeds: Vec<u64>,
+    /// For all studies; otherwise each has its own.
+    seeds: Option<Vec<u64>>,
     tune: Vec<u64>,
     jobs: NonZeroUsize,
     results: PathBuf,
+    into: Option<PathBuf>,
     out: PathBuf,
     config: String,
     report_only: bool,
@@ -67,12 +71,19 @@ fn main() -> Result<()> {
     let config = toml::from_str::<Config>(&arguments.config)?.checked()?;
     let records = Records::open(&arguments.results, &config)?;
     let setting = Setting::new(config)?;
+    let asked: Vec<Asked> = arguments.studies.iter().map(|study| arguments.asked(study)).collect();
     if !arguments.report_only {
         let Arguments { arms, out, jobs, .. } = &arguments;
         let works = Works { setting: &setting, records: &records, arms: arms.as_deref(), out, jobs: *jobs };
-        works.run(&arguments.studies, &arguments.seeds, &arguments.tune)?;
+        works.run(&asked, &arguments.tune)?;
     }
-    report::write(&setting, &records, &arguments.studies, &arguments.seeds, &arguments.results)
+    report::write(&setting, &records, &asked, arguments.into.as_ref().unwrap_or(&arguments.results))
+}
+
+impl Arguments {
+    fn asked(&self, study: &'static Study) -> Asked {
+        Asked { study, seeds: self.seeds.clone().unwrap_or_else(|| study.seeds.clone().collect()) }
+    }
 }
 
 fn arguments(quick: Option<&Path>) -> Result<Arguments> {
@@ -84,11 +95,11 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
     let mut arguments = Arguments {
         studies: Vec::new(),
         arms: None,
-        // 0 and 1 were looked at before the budget was set.
-        seeds: if small { vec![0, 1] } else { (2..12).collect() },
+        seeds: small.then(|| vec![0, 1]),
         tune: if small { vec![100] } else { vec![100, 101] },
         jobs: NonZeroUsize::new(2).expect("2 is not 0"),
         results,
+        into: None,
         out,
         config: if small { QUICK } else { FULL }.to_owned(),
         report_only: false,
@@ -105,10 +116,11 @@ fn arguments(quick: Option<&Path>) -> Result<Arguments> {
                 arguments.studies.push(study.ok_or_else(|| format!("study {number} is not one of 1 to 7"))?);
             }
             "--arms" => arguments.arms = Some(arms(&value()?)?),
-            "--seeds" => arguments.seeds = range(&value()?)?,
+            "--seeds" => arguments.seeds = Some(range(&value()?)?),
             "--tune" => arguments.tune = range(&value()?)?,
             "--jobs" => arguments.jobs = value()?.parse()?,
             "--results" => arguments.results = value()?.into(),
+            "--into" => arguments.into = Some(value()?.into()),
             "--out" => arguments.out = value()?.into(),
             "--config" => arguments.config = std::fs::read_to_string(value()?)?,
             _ => {

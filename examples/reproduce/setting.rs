@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use pspo::data::numbers::{Temperature, TopP};
+use pspo::data::numbers::{Fraction, Temperature, TopP};
 use pspo::data::{ProblemSet, Seed};
 use pspo::model::Tokenizer;
 use pspo::plugin::{CheckedVerifier, VerifierConfig};
@@ -63,10 +63,12 @@ impl Setting {
     }
 
     /// A verifier that stops at the first test that fails, or, where they are counted, runs them all. Right programs pass
-    /// with 256 instructions of the interpreter; their number stops one that never ends.
+    /// with 256 instructions of the interpreter; their number stops one that never ends. Half of the programs may be such as
+    /// monty does not judge: a policy that is rewarded for lines alone (study 5) has come to a quarter, with `print` as a value.
     pub fn verifier(&self, run_all: bool) -> Result<VerifierPool> {
         let config = MontyConfig { steps: 20_000, run_all, ..MontyConfig::default() };
-        Ok(VerifierPool::new(CheckedVerifier::new(config.build()?), ErrorLimit::default()))
+        let limit = ErrorLimit { share: Fraction::new(0.5), ..ErrorLimit::default() };
+        Ok(VerifierPool::new(CheckedVerifier::new(config.build()?), limit))
     }
 
     /// How evaluation samples.

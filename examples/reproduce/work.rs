@@ -14,7 +14,7 @@ use crate::freshness::FreshnessRecord;
 use crate::lab::Lab;
 use crate::record::{Record, Records};
 use crate::setting::Setting;
-use crate::study::{Kind, Study};
+use crate::study::{Asked, Kind};
 use crate::tune::{self, Standing};
 use crate::variant::{self, Variant};
 
@@ -40,13 +40,13 @@ pub struct Works<'a> {
 }
 
 impl Works<'_> {
-    /// Makes the records of `studies` that are missing.
-    pub fn run(&self, studies: &[&'static Study], seeds: &[u64], tuning: &[u64]) -> Result<()> {
-        let best = self.tune(studies, tuning)?;
+    /// Makes the records of `asked` that are missing.
+    pub fn run(&self, asked: &[Asked], tuning: &[u64]) -> Result<()> {
+        let best = self.tune(asked, tuning)?;
         let mut tasks: BTreeMap<u64, Vec<Task>> = BTreeMap::new();
-        for &seed in seeds {
-            let tasks = tasks.entry(seed).or_default();
-            for study in studies {
+        for Asked { study, seeds } in asked {
+            for &seed in seeds {
+                let tasks = tasks.entry(seed).or_default();
                 match study.kind {
                     Kind::Arms(variants, _) => {
                         tasks.push(Task::Untrained);
@@ -64,10 +64,10 @@ impl Works<'_> {
         self.all(tasks)
     }
 
-    /// The best step size and β of each arm that `studies` train.
-    fn tune(&self, studies: &[&'static Study], seeds: &[u64]) -> Result<BTreeMap<&'static str, Tuned>> {
+    /// The best step size and β of each arm that the studies train.
+    fn tune(&self, asked: &[Asked], seeds: &[u64]) -> Result<BTreeMap<&'static str, Tuned>> {
         let config = &self.setting.config;
-        let all = studies.iter().flat_map(|study| study.variants());
+        let all = asked.iter().flat_map(|asked| asked.study.variants());
         let arms: Vec<&'static Variant> = all.filter(|variant| self.is_wanted(variant)).collect();
         let arm = |name: &str| variant::ARMS.iter().find(|arm| arm.name == name);
         loop {

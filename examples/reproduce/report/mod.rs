@@ -10,7 +10,7 @@ use pspo::report::{Chart, Report, Table};
 use crate::Result;
 use crate::record::Records;
 use crate::setting::Setting;
-use crate::study::{Kind, Study};
+use crate::study::{Asked, Kind};
 use crate::tables::Runs;
 
 mod arms;
@@ -20,15 +20,10 @@ mod padding;
 
 /// Writes `studyN.csv`, `studyN_summary.csv`, `studyN.md` and plots `studyN-M.svg` for each study, and `report.html`, into
 /// `folder`.
-pub fn write(
-    setting: &Setting,
-    records: &Records,
-    studies: &[&'static Study],
-    seeds: &[u64],
-    folder: &Path,
-) -> Result<()> {
+pub fn write(setting: &Setting, records: &Records, asked: &[Asked], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
     let mut report = Report { title: "The paper's findings, tested".to_owned(), ..Report::default() };
-    for study in studies {
+    for Asked { study, seeds } in asked {
         let (tables, charts, files) = match study.kind {
             Kind::Arms(variants, pairs) => {
                 arms::shown(setting, study, &Runs::read(records, variants, seeds)?, pairs)?
