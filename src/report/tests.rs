@@ -141,7 +141,7 @@ fn a_chart_without_values_says_so() {
 
 #[test]
 fn every_colour_that_is_drawn_is_one_of_the_style_sheet() {
-    let series = (0..12).map(|at| Series::new("x", vec![(0.0, f64::from(at)), (1.0, 0.0)]));
+    let series = (0..14).map(|at| Series::new("x", vec![(0.0, f64::from(at)), (1.0, 0.0)]));
     let svg = chart::svg(&Chart { series: series.collect(), ..Chart::default() }, false).unwrap().unwrap();
     let style = include_str!("style.css");
     for attribute in svg.split_whitespace().filter(|part| part.starts_with("stroke=\"#")) {
