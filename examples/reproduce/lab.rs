@@ -14,6 +14,7 @@ use pspo::plugin::{
 };
 use pspo::prm::{HeldOut, PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
 use pspo::prompts::Exchange;
+use pspo::reward::DenseReward;
 use pspo::sft::Sft;
 use pspo::steps::Lines;
 use pspo::trainer::events::Events;
@@ -29,11 +30,12 @@ use crate::config::{Collect, FreshnessStudy, LabelStudy, Tuned};
 use crate::data::{Asked, LabelledPrompt, PrmData, comments_as_code, returns};
 use crate::freshness::{Age, FreshnessRecord, FreshnessRow};
 use crate::labels::{LabelRecord, LabelRow};
+use crate::level::Level;
 use crate::record::{Curves, Record, Test};
 use crate::setting::{Setting, TEMPERATURES, Tiny};
 use crate::shuffled::Shuffled;
 use crate::truth::Truth;
-use crate::variant::{self, Length, Prm, START, Scores, Start, Variant};
+use crate::variant::{self, Length, Prm, PrmLevel, START, Scores, Start, Variant};
 
 /// Stages whose outcome others take.
 const SOURCE: &str = "source";
@@ -182,7 +184,13 @@ impl<'a> Lab<'a> {
         .map(Arc::new);
         parts.dense = variant.scores.map(|_| variant.guard.rule());
         let given = match (variant.start, parameters) {
-            (Start::Prm { rescale }, Some(parameters)) => Some(Given { parameters, rescale }),
+            (Start::Prm(PrmLevel::Copied), Some(parameters)) => Some(Given { parameters, rescale: false }),
+            (Start::Prm(PrmLevel::Chance), Some(parameters)) => Some(Given { parameters, rescale: true }),
+            (Start::Prm(PrmLevel::Fitted), Some(prm)) => {
+                let dense = parts.prm.as_deref().zip(parts.dense.as_ref());
+                let level = self.level(variant, start, &prm, dense)?;
+                Some(Given { parameters: level.of(&prm)?, rescale: false })
+            }
             (Start::Critic, _) => {
                 Some(Given { parameters: self.source(start)?.0.critic().parameters()?, rescale: false })
             }
@@ -193,6 +201,28 @@ impl<'a> Lab<'a> {
             parts.value_init = CheckedValueInit::new(given);
         }
         Ok(())
+    }
+
+    /// What a PRM's numbers are moved to, to be near the returns of the start policy.
+    fn level(
+        &mut self,
+        variant: &Variant,
+        start: &Policy<Tiny>,
+        prm: &Parameters,
+        dense: Option<(&CheckedPrm, &DenseReward)>,
+    ) -> Result<Level> {
+        let judged = self.judged_at_start(start)?;
+        let level = Level::fitted(&ScalarModel::new(&self.device, prm)?, &judged, dense)?;
+        println!("{} with seed {}: {level:?}", variant.name, self.number);
+        Ok(level)
+    }
+
+    /// As many responses of the start policy as the PRM's.
+    fn judged_at_start(&self, start: &Policy<Tiny>) -> Result<Vec<JudgedRollout>> {
+        let Collect { prompts, checkpoints, responses, .. } = self.setting.config.collect;
+        let problems = problems(self.setting, 0, prompts * checkpoints as usize);
+        let asked = Asked { policy: start, problems: &problems, responses, seed: self.seed.child("returns") };
+        Ok(asked.judged(self.setting, &self.setting.verifier(false)?)?)
     }
 
     /// A PRM, trained from the baseline's critic.
@@ -344,12 +374,9 @@ impl<'a> Lab<'a> {
         Ok(TrainedPrm::new(ScalarModel::<Tiny>::new(&self.device, &parameters)?, prm.objective))
     }
 
-    /// A critic fitted to the returns of the start policy, by as many responses as the PRM's.
+    /// A critic fitted to the returns of the start policy.
     fn returns(&mut self, start: &Policy<Tiny>) -> Result<Parameters> {
-        let Collect { prompts, checkpoints, responses, .. } = self.setting.config.collect;
-        let problems = problems(self.setting, 0, prompts * checkpoints as usize);
-        let asked = Asked { policy: start, problems: &problems, responses, seed: self.seed.child("returns") };
-        let examples = returns(&asked.judged(self.setting, &self.setting.verifier(false)?)?);
+        let examples = returns(&self.judged_at_start(start)?);
         let mut critic = Parameters::zeros(Tiny::DIMS.scalar_layout());
         critic.copy_prefix_from(&start.parameters()?, TRUNK)?;
         self.fit(RETURNS, critic, examples, self.setting.config.prm.clone())

@@ -28,6 +28,7 @@ mod data;
 mod freshness;
 mod lab;
 mod labels;
+mod level;
 mod record;
 mod report;
 mod setting;

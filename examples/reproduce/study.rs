@@ -47,13 +47,18 @@ const fn study(number: usize, title: &'static str, kind: Kind) -> Study {
     Study { number, title, kind, seeds: 2..12 }
 }
 
-const ARMS: [Over; 6] = [
+const ARMS: [Over; 11] = [
     ("oracle", "both"),
     ("both", "dense"),
     ("both", "value_init"),
     ("dense", "shuffled"),
     ("dense", "shuffled_as_dense"),
     ("dense", "fraction"),
+    ("both_fitted", "both"),
+    ("both_fitted", "dense"),
+    ("oracle_fitted", "both_fitted"),
+    ("oracle_fitted", "oracle"),
+    ("value_init_fitted", "value_init_as_rl"),
 ];
 
 const SELECTIONS: [Over; 3] = [("remove_hard", "full"), ("medium_only", "full"), ("revised_only", "full")];
@@ -65,11 +70,12 @@ const AMOUNTS: [Over; 4] = [
     ("responses_8", "responses_4"),
 ];
 
-const STARTS: [Over; 4] = [
+const STARTS: [Over; 5] = [
     ("dense_cross_entropy", "dense"),
     ("value_init_as_rl", "value_init"),
     ("value_init_plain_as_rl", "value_init_as_rl"),
     ("value_init_critic_as_rl", "value_init_as_rl"),
+    ("value_init_fitted", "value_init_as_rl"),
 ];
 
 impl Study {

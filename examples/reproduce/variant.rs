@@ -64,12 +64,23 @@ pub enum Guard {
 pub enum Start {
     /// 0 everywhere.
     Zero,
-    /// The PRM, rescaled to a chance to pass or as it is.
-    Prm { rescale: bool },
+    /// The PRM, its numbers moved.
+    Prm(PrmLevel),
     /// The critic that the baseline ends with.
     Critic,
     /// Fitted to the returns of the policy at its start.
     Returns,
+}
+
+/// What a PRM's numbers are moved to where a critic starts as it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PrmLevel {
+    /// As they are.
+    Copied,
+    /// To a chance to pass.
+    Chance,
+    /// To the returns of the policy at its start.
+    Fitted,
 }
 
 /// How a PRM is trained.
@@ -103,7 +114,7 @@ const fn dense(name: &'static str) -> Variant {
 }
 
 const fn both(name: &'static str) -> Variant {
-    Variant { tuned_as: "both", start: Start::Prm { rescale: true }, ..dense(name) }
+    Variant { tuned_as: "both", start: Start::Prm(PrmLevel::Chance), ..dense(name) }
 }
 
 const fn selected(name: &'static str, selection: Selection) -> Variant {
@@ -133,14 +144,16 @@ const fn called(name: &'static str, variant: Variant) -> Variant {
 }
 
 pub const BOTH: Variant = both("both");
-const VALUE_INIT: Variant = started("value_init", Start::Prm { rescale: true });
+const VALUE_INIT: Variant = started("value_init", Start::Prm(PrmLevel::Chance));
 /// As the baseline, of which it has more.
 pub const LONGER: Variant =
     Variant { name: "rl_longer", training: "rl_longer", length: Length::LabelsToo, ..BASELINE };
 const DENSE: Variant = dense("dense");
-const VALUE_INIT_AS_RL: Variant = started_as_rl("value_init_as_rl", Start::Prm { rescale: true });
+const VALUE_INIT_AS_RL: Variant = started_as_rl("value_init_as_rl", Start::Prm(PrmLevel::Chance));
 
-pub const ARMS: [Variant; 11] = [
+const VALUE_INIT_FITTED: Variant = started_as_rl("value_init_fitted", Start::Prm(PrmLevel::Fitted));
+
+pub const ARMS: [Variant; 14] = [
     BASELINE,
     VALUE_INIT,
     DENSE,
@@ -153,6 +166,15 @@ pub const ARMS: [Variant; 11] = [
     // Where little is learned, tuning chooses among noise: the same with the numbers of what it is a control of.
     Variant { scores: Some(Scores::Shuffled), ..dense("shuffled_as_dense") },
     VALUE_INIT_AS_RL,
+    // Added when ValueInit was seen to cost: the level is what is wrong with it.
+    VALUE_INIT_FITTED,
+    Variant { start: Start::Prm(PrmLevel::Fitted), ..both("both_fitted") },
+    Variant {
+        tuned_as: "oracle",
+        scores: Some(Scores::Oracle),
+        start: Start::Prm(PrmLevel::Fitted),
+        ..both("oracle_fitted")
+    },
 ];
 
 /// `full.toml` selects all, of 4 responses per prompt.
@@ -182,16 +204,17 @@ pub const GUARDS: [Variant; 5] = [
     guarded("per_code_line", Guard::CodeLines, true),
 ];
 
-pub const STARTS: [Variant; 10] = [
+pub const STARTS: [Variant; 11] = [
     BASELINE,
     DENSE,
     Variant { prm: Prm { objective: Objective::CrossEntropy, ..PRM }, ..dense("dense_cross_entropy") },
     VALUE_INIT,
-    started("value_init_plain", Start::Prm { rescale: false }),
+    started("value_init_plain", Start::Prm(PrmLevel::Copied)),
     started("value_init_critic", Start::Critic),
     VALUE_INIT_AS_RL,
-    started_as_rl("value_init_plain_as_rl", Start::Prm { rescale: false }),
+    started_as_rl("value_init_plain_as_rl", Start::Prm(PrmLevel::Copied)),
     started_as_rl("value_init_critic_as_rl", Start::Critic),
+    VALUE_INIT_FITTED,
     BOTH,
 ];
 
@@ -222,7 +245,7 @@ impl Variant {
 
     /// Whether a PRM is to be trained for it.
     pub fn takes_prm(&self) -> bool {
-        matches!(self.scores, Some(Scores::Prm | Scores::Shuffled)) || matches!(self.start, Start::Prm { .. })
+        matches!(self.scores, Some(Scores::Prm | Scores::Shuffled)) || matches!(self.start, Start::Prm(_))
     }
 }
 
