@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use pspo::data::numbers::Fraction;
 use pspo::data::{Parameters, Problem, Seed};
 use pspo::kernels::Device;
 use pspo::label::{BinarySearch, EveryPrefix};
@@ -24,6 +25,7 @@ use pspo::trainer::{
 };
 use pspo::value::{FromPolicy, FromPrm};
 use pspo_oracle_prm::{OraclePrm, OraclePrmConfig};
+use pspo_prior_value_init::PrmPrior;
 
 use crate::Result;
 use crate::config::{Collect, FreshnessStudy, LabelStudy, Tuned};
@@ -184,17 +186,26 @@ impl<'a> Lab<'a> {
         .map(Arc::new);
         parts.dense = variant.scores.map(|_| variant.guard.rule());
         let given = match (variant.start, parameters) {
-            (Start::Prm(PrmLevel::Copied), Some(parameters)) => Some(Given { parameters, rescale: false }),
-            (Start::Prm(PrmLevel::Chance), Some(parameters)) => Some(Given { parameters, rescale: true }),
-            (Start::Prm(PrmLevel::Fitted), Some(prm)) => {
-                let dense = parts.prm.as_deref().zip(parts.dense.as_ref());
-                let level = self.level(variant, start, &prm, dense)?;
-                Some(Given { parameters: level.of(&prm)?, rescale: false })
-            }
+            (Start::Prm(level), Some(parameters)) => match level {
+                PrmLevel::Copied => Some(Given::new(parameters, FromPrm { rescale: false })),
+                PrmLevel::Chance => Some(Given::new(parameters, FromPrm { rescale: true })),
+                PrmLevel::PassRate => {
+                    let judged = self.judged_at_start(start)?;
+                    let passed = judged.iter().filter(|row| row.passes == Some(true)).count();
+                    let pass_rate = Fraction::try_new(passed as f32 / judged.len().max(1) as f32)?;
+                    Some(Given::new(parameters, PrmPrior { pass_rate }))
+                }
+                PrmLevel::Fitted => {
+                    let dense = parts.prm.as_deref().zip(parts.dense.as_ref());
+                    let fitted = self.level(variant, start, &parameters, dense)?.of(&parameters)?;
+                    Some(Given::new(fitted, FromPrm { rescale: false }))
+                }
+            },
             (Start::Critic, _) => {
-                Some(Given { parameters: self.source(start)?.0.critic().parameters()?, rescale: false })
+                let critic = self.source(start)?.0.critic().parameters()?;
+                Some(Given::new(critic, FromPrm { rescale: false }))
             }
-            (Start::Returns, _) => Some(Given { parameters: self.returns(start)?, rescale: true }),
+            (Start::Returns, _) => Some(Given::new(self.returns(start)?, FromPrm { rescale: true })),
             _ => None,
         };
         if let Some(given) = given {
@@ -456,15 +467,21 @@ fn held_out(prm: &TrainedPrm<Tiny>, truth: Truth, judged: &[JudgedRollout]) -> R
     Ok(HeldOut::new(scores, known.iter().map(|(_, labels)| labels.steps.clone()))?)
 }
 
-/// A critic that starts from a model's parameters, by the rule for those of a PRM.
+/// A critic that starts from a model's parameters, by a rule for those of a PRM.
 struct Given {
     parameters: Parameters,
-    rescale: bool,
+    rule: Box<dyn ValueInit>,
+}
+
+impl Given {
+    fn new(parameters: Parameters, rule: impl ValueInit + 'static) -> Self {
+        Self { parameters, rule: Box::new(rule) }
+    }
 }
 
 impl ValueInit for Given {
     fn init(&self, sources: ValueSources<'_>) -> std::result::Result<Parameters, ValueInitError> {
-        FromPrm { rescale: self.rescale }.init(sources.with_prm(Some(&self.parameters)))
+        self.rule.init(sources.with_prm(Some(&self.parameters)))
     }
 }
 

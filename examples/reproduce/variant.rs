@@ -79,7 +79,9 @@ pub enum PrmLevel {
     Copied,
     /// To a chance to pass.
     Chance,
-    /// To the returns of the policy at its start.
+    /// By the pass rate of the policy at its start.
+    PassRate,
+    /// To the returns of the policy at its start, by least squares.
     Fitted,
 }
 
@@ -153,7 +155,7 @@ const VALUE_INIT_AS_RL: Variant = started_as_rl("value_init_as_rl", Start::Prm(P
 
 const VALUE_INIT_FITTED: Variant = started_as_rl("value_init_fitted", Start::Prm(PrmLevel::Fitted));
 
-pub const ARMS: [Variant; 14] = [
+pub const ARMS: [Variant; 15] = [
     BASELINE,
     VALUE_INIT,
     DENSE,
@@ -175,6 +177,7 @@ pub const ARMS: [Variant; 14] = [
         start: Start::Prm(PrmLevel::Fitted),
         ..both("oracle_fitted")
     },
+    Variant { start: Start::Prm(PrmLevel::PassRate), ..both("both_pass_rate") },
 ];
 
 /// `full.toml` selects all, of 4 responses per prompt.

@@ -69,13 +69,13 @@ pub fn shown(setting: &Setting, study: &Study, runs: &Runs, pairs: &[Over]) -> R
         series: runs
             .arms
             .iter()
-            .filter(|(arm, _)| is_drawn(arm))
+            .filter(|(arm, _)| is_drawn(study, arm))
             .filter_map(|(arm, records)| mean_curve(arm, records, metric, rollouts))
             .collect(),
     };
     let mut charts = vec![curve(metrics::PASS_RATE, "training responses that pass")];
     if number == 1 {
-        charts.push(by_clock(runs));
+        charts.push(by_clock(study, runs));
     }
     if number == 5 {
         let (table, csv) = padding::shown(study, runs);
@@ -152,13 +152,14 @@ fn mean_curve(arm: &str, records: &[Record], metric: &str, step: f64) -> Option<
 
 /// Whether a chart by rollouts or lengths has it: the start policy has no rollouts, and beside a training that has many times
 /// more there is no room for the others.
-fn is_drawn(arm: &str) -> bool {
-    ![START, LONGER.name].contains(&arm)
+fn is_drawn(study: &Study, arm: &str) -> bool {
+    ![START, LONGER.name].contains(&arm) && !study.undrawn.contains(&arm)
 }
 
 /// Training responses that pass, by seconds on one thread, from the first response for labels on.
-fn by_clock(runs: &Runs) -> Chart {
-    let series = runs.arms.iter().filter_map(|(arm, records)| {
+fn by_clock(study: &Study, runs: &Runs) -> Chart {
+    let drawn = runs.arms.iter().filter(|(arm, _)| !study.undrawn.contains(arm));
+    let series = drawn.filter_map(|(arm, records)| {
         let mean = |of: fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len() as f64;
         let iterations = mean(|record| record.curves.get(metrics::PASS_RATE).len() as f64);
         let (before, seconds) = (mean(|record| record.seconds_before), mean(|record| record.seconds));
@@ -216,7 +217,7 @@ fn pass_chart<'a>(
 ) -> Chart {
     let cold = COLD.get();
     let mut series: Vec<Series> = Vec::new();
-    for cell in cells.filter(|cell| cell.temperature == cold && is_drawn(cell.arm)) {
+    for cell in cells.filter(|cell| cell.temperature == cold && is_drawn(study, cell.arm)) {
         let known = series.iter().position(|series| series.name == cell.arm);
         let arm = known.unwrap_or_else(|| {
             series.push(Series::new(cell.arm, Vec::new()));
