@@ -6,7 +6,6 @@ use pspo::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 use pspo::plugin::{CheckedPrm, PrmInput};
 use pspo::reward::DenseReward;
 use pspo::trainer::JudgedRollout;
-use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::setting::Tiny;
@@ -15,7 +14,7 @@ use crate::setting::Tiny;
 const ROWS: usize = 32;
 
 /// V = `scale` · number + `shift`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     pub scale: f64,
     pub shift: f64,

@@ -73,11 +73,12 @@ const UNDRAWN: [&str; 4] = ["shuffled_as_dense", "value_init_as_rl", "value_init
 
 const SELECTIONS: [Over; 3] = [("remove_hard", "full"), ("medium_only", "full"), ("revised_only", "full")];
 
-const AMOUNTS: [Over; 4] = [
+const AMOUNTS: [Over; 5] = [
     ("responses_1", "responses_half"),
     ("responses_2", "responses_1"),
     ("responses_4", "responses_2"),
     ("responses_8", "responses_4"),
+    ("responses_8", "responses_1"),
 ];
 
 const STARTS: [Over; 5] = [
