@@ -7,7 +7,7 @@ use pspo::data::{Problem, ProblemSet};
 use pspo::eval::Interval;
 use pspo::formats::{JsonLinesWriter, RolloutRecord};
 use pspo::model::{Arch, Policy};
-use pspo::plugin::{CheckedPrm, PrmInput};
+use pspo::plugin::CheckedPrm;
 use pspo::rollouts::sample;
 use pspo::trainer::{Evaluation, Run, Tests, TrainerError, judge};
 use serde::{Deserialize, Serialize};
@@ -81,9 +81,7 @@ fn respond<A: Arch>(
     let responses = sample(policy, tokenizer, &prompts, evaluation.samples.get(), &sampling, seed)?;
     let judged = judge(responses, problems, exchange, &setting.splitter, &setting.verifier, Tests::HeldOut)?;
     let scored = || judged.iter().filter(|row| !row.steps.is_empty());
-    let inputs: Vec<_> = scored()
-        .map(|row| PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens))
-        .collect();
+    let inputs: Vec<_> = scored().map(|row| row.prm_input()).collect();
     let mut scores = prm.scores(&inputs)?.into_iter();
     let mut samples = Vec::with_capacity(judged.len());
     for row in &judged {

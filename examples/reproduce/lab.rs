@@ -10,7 +10,7 @@ use pspo::label::{BinarySearch, EveryPrefix};
 use pspo::model::{Arch, Policy, ScalarModel};
 use pspo::plugin::value_init::TRUNK;
 use pspo::plugin::{
-    CheckedPrm, CheckedSplitter, CheckedValueInit, PrmInput, ProcessRewardModel, ValueInit, ValueInitError,
+    CheckedPrm, CheckedSplitter, CheckedValueInit, ProcessRewardModel, ValueInit, ValueInitError,
     ValueSources,
 };
 use pspo::prm::{HeldOut, PrmExample, PrmTraining, PrmTrainingConfig, TrainedPrm};
@@ -23,7 +23,7 @@ use pspo::trainer::{
     Checkpoint, Evaluation, JudgedRollout, LabeledResponse, Parts, PpoConfig, Run, Stage, Trainer,
     TrainerError, evaluate,
 };
-use pspo::value::{FromPolicy, FromPrm};
+use pspo::value::{FromPolicy, FromPrm, at_level};
 use pspo_oracle_prm::{OraclePrm, OraclePrmConfig};
 use pspo_prior_value_init::PrmPrior;
 
@@ -51,6 +51,8 @@ pub struct Lab<'a> {
     seed: Seed,
     device: Device,
     run: Run,
+    /// Responses of the start policy, once an arm has asked for them.
+    at_start: Option<Arc<[JudgedRollout]>>,
 }
 
 impl<'a> Lab<'a> {
@@ -58,7 +60,7 @@ impl<'a> Lab<'a> {
     pub fn new(setting: &'a Setting, number: u64, folder: &Path) -> Result<Self> {
         let about = serde_json::json!({ "example": "reproduce", "seed": number, "config": setting.config });
         let run = Run::start(folder, &about, folder.join("run.json").is_file())?;
-        Ok(Self { setting, number, seed: Seed::root(number), device: Device::cpu(), run })
+        Ok(Self { setting, number, seed: Seed::root(number), device: Device::cpu(), run, at_start: None })
     }
 
     /// π_ref.
@@ -197,8 +199,8 @@ impl<'a> Lab<'a> {
                 }
                 PrmLevel::Fitted => {
                     let dense = parts.prm.as_deref().zip(parts.dense.as_ref());
-                    let fitted = self.level(variant, start, &parameters, dense)?.of(&parameters)?;
-                    Some(Given::new(fitted, FromPrm { rescale: false }))
+                    let Level { scale, shift } = self.level(variant, start, &parameters, dense)?;
+                    Some(Given::new(at_level(parameters, scale, shift)?, FromPrm { rescale: false }))
                 }
             },
             (Start::Critic, _) => {
@@ -229,11 +231,15 @@ impl<'a> Lab<'a> {
     }
 
     /// As many responses of the start policy as the PRM's.
-    fn judged_at_start(&self, start: &Policy<Tiny>) -> Result<Vec<JudgedRollout>> {
+    fn judged_at_start(&mut self, start: &Policy<Tiny>) -> Result<Arc<[JudgedRollout]>> {
+        if let Some(judged) = &self.at_start {
+            return Ok(Arc::clone(judged));
+        }
         let Collect { prompts, checkpoints, responses, .. } = self.setting.config.collect;
         let problems = problems(self.setting, 0, prompts * checkpoints as usize);
         let asked = Asked { policy: start, problems: &problems, responses, seed: self.seed.child("returns") };
-        Ok(asked.judged(self.setting, &self.setting.verifier(false)?)?)
+        let judged = asked.judged(self.setting, &self.setting.verifier(false)?)?;
+        Ok(Arc::clone(self.at_start.insert(judged.into())))
     }
 
     /// A PRM, trained from the baseline's critic.
@@ -459,10 +465,7 @@ fn problems(setting: &Setting, first: usize, count: usize) -> Vec<Arc<Problem>> 
 /// A PRM's scores of the responses of which a truth is known, beside it.
 fn held_out(prm: &TrainedPrm<Tiny>, truth: Truth, judged: &[JudgedRollout]) -> Result<HeldOut> {
     let known: Vec<_> = judged.iter().filter_map(|row| Some((row, truth.labels(row)?))).collect();
-    let inputs: Vec<_> = known
-        .iter()
-        .map(|(row, _)| PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens))
-        .collect();
+    let inputs: Vec<_> = known.iter().map(|(row, _)| row.prm_input()).collect();
     let scores = prm.scores(&inputs)?;
     Ok(HeldOut::new(scores, known.iter().map(|(_, labels)| labels.steps.clone()))?)
 }

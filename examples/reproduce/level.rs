@@ -1,9 +1,7 @@
 //! The level of a critic that starts as a PRM: what its numbers are moved to.
 
-use pspo::data::Parameters;
 use pspo::model::{Arch, Batch, ScalarModel};
-use pspo::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
-use pspo::plugin::{CheckedPrm, PrmInput};
+use pspo::plugin::CheckedPrm;
 use pspo::reward::DenseReward;
 use pspo::trainer::JudgedRollout;
 
@@ -54,23 +52,11 @@ impl Level {
         let scale = if variance > 0.0 { together / variance } else { 0.0 };
         Self { scale, shift: mean_return - scale * mean_number }
     }
-
-    /// A model whose numbers are those of `model` at this level.
-    pub fn of(self, model: &Parameters) -> Result<Parameters> {
-        let mut critic = model.clone();
-        let moved = |value: f32, shift: f64| (self.scale * f64::from(value) + shift) as f32;
-        critic.tensor_mut(HEAD_WEIGHT)?.iter_mut().for_each(|weight| *weight = moved(*weight, 0.0));
-        critic.tensor_mut(HEAD_BIAS)?.iter_mut().for_each(|bias| *bias = moved(*bias, self.shift));
-        Ok(critic)
-    }
 }
 
 /// The dense rewards of each row's steps.
 fn step_rewards(prm: &CheckedPrm, rule: &DenseReward, rows: &[&JudgedRollout]) -> Result<Vec<Vec<f32>>> {
-    let inputs: Vec<_> = rows
-        .iter()
-        .map(|row| PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens))
-        .collect();
+    let inputs: Vec<_> = rows.iter().map(|row| row.prm_input()).collect();
     let scores = prm.scores(&inputs)?;
     let rewards = rows
         .iter()
@@ -79,7 +65,8 @@ fn step_rewards(prm: &CheckedPrm, rule: &DenseReward, rows: &[&JudgedRollout]) -
     rewards.collect()
 }
 
-/// The return from each response token on, undiscounted and without the KL term, which is 0 at the policy's start.
+/// The return from each response token on, undiscounted and without the KL term, which is 0 at the policy's start. In f64, where
+/// `token_rewards` and `Gae` have f32: another last digit of the fit is another training than that of the records.
 fn to_go(row: &JudgedRollout, step_rewards: &[f32]) -> Vec<f64> {
     let mut rewards = vec![0.0; row.rollout.sequence.response.len()];
     for (&token, &reward) in row.step_tokens.iter().zip(step_rewards) {

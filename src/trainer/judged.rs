@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::TrainerError;
 use crate::data::{Problem, Steps, Task};
-use crate::plugin::{CheckedSplitter, Outcome, Submission, Verdict};
+use crate::plugin::{CheckedSplitter, Outcome, PrmInput, Submission, Verdict};
 use crate::prompts::Exchange;
 use crate::rollouts::Rollout;
 use crate::steps::{own_steps, program_step_tokens};
@@ -26,6 +26,13 @@ pub struct JudgedRollout {
     pub steps: Steps,
     /// For each step, the response token that contains its line's end.
     pub step_tokens: Vec<usize>,
+}
+
+impl JudgedRollout {
+    /// As a PRM is asked about it.
+    pub fn prm_input(&self) -> PrmInput<'_> {
+        PrmInput::new(&self.problem, &self.steps, &self.rollout.sequence, &self.step_tokens)
+    }
 }
 
 /// Which of a problem's tests judge.

@@ -31,13 +31,19 @@ pub struct FromPrm {
 impl FromPrm {
     /// Of a head, alone or behind a trunk.
     fn of(&self, prm: &Parameters) -> Result<Parameters, LayoutError> {
-        let mut critic = prm.clone();
-        if self.rescale {
-            critic.tensor_mut(HEAD_WEIGHT)?.iter_mut().for_each(|weight| *weight /= 2.0);
-            critic.tensor_mut(HEAD_BIAS)?.iter_mut().for_each(|bias| *bias = *bias / 2.0 + 0.5);
-        }
-        Ok(critic)
+        if self.rescale { at_level(prm.clone(), 0.5, 0.5) } else { Ok(prm.clone()) }
     }
+}
+
+/// A model, or a head alone, that says `scale` · number + `shift` where the given one says a number.
+///
+/// # Errors
+/// If it has no head.
+pub fn at_level(mut model: Parameters, scale: f64, shift: f64) -> Result<Parameters, LayoutError> {
+    let moved = |number: f32, shift: f64| (scale * f64::from(number) + shift) as f32;
+    model.tensor_mut(HEAD_WEIGHT)?.iter_mut().for_each(|weight| *weight = moved(*weight, 0.0));
+    model.tensor_mut(HEAD_BIAS)?.iter_mut().for_each(|bias| *bias = moved(*bias, shift));
+    Ok(model)
 }
 
 impl ValueInit for FromPrm {

@@ -9,4 +9,4 @@ mod tests;
 
 pub use fresh::Fresh;
 pub use from_policy::FromPolicy;
-pub use from_prm::FromPrm;
+pub use from_prm::{FromPrm, at_level};

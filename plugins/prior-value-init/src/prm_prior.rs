@@ -2,9 +2,8 @@
 
 use pspo::data::numbers::Fraction;
 use pspo::data::{LayoutError, Parameters};
-use pspo::plugin::value_init::{HEAD_BIAS, HEAD_WEIGHT};
 use pspo::plugin::{ValueInit, ValueInitConfig, ValueInitError, ValueSources};
-use pspo::value::FromPrm;
+use pspo::value::{FromPrm, at_level};
 use serde::{Deserialize, Serialize};
 
 pspo::card! {
@@ -28,21 +27,18 @@ pub struct PrmPrior {
 
 impl PrmPrior {
     /// From p = ½ to another, of a head, alone or behind a trunk.
-    fn at_level(&self, mut half: Parameters) -> Result<Parameters, LayoutError> {
-        for tensor in [HEAD_WEIGHT, HEAD_BIAS] {
-            half.tensor_mut(tensor)?.iter_mut().for_each(|number| *number *= 2.0 * self.pass_rate.get());
-        }
-        Ok(half)
+    fn of_half(&self, half: Parameters) -> Result<Parameters, LayoutError> {
+        at_level(half, 2.0 * f64::from(self.pass_rate.get()), 0.0)
     }
 }
 
 impl ValueInit for PrmPrior {
     fn init(&self, sources: ValueSources<'_>) -> Result<Parameters, ValueInitError> {
-        Ok(self.at_level(FromPrm { rescale: true }.init(sources)?)?)
+        Ok(self.of_half(FromPrm { rescale: true }.init(sources)?)?)
     }
 
     fn head_on_prm(&self, prm: &Parameters) -> Option<Parameters> {
-        self.at_level(FromPrm { rescale: true }.head_on_prm(prm)?).ok()
+        self.of_half(FromPrm { rescale: true }.head_on_prm(prm)?).ok()
     }
 }
 

@@ -3,7 +3,6 @@
 use super::Trainer;
 use crate::data::{Sequence, Task};
 use crate::model::Arch;
-use crate::plugin::PrmInput;
 use crate::trainer::error::TrainerError;
 use crate::trainer::judged::JudgedRollout;
 
@@ -44,13 +43,8 @@ impl<A: Arch> Trainer<A> {
         let scored = |row: &JudgedRollout| row.problem.task == Task::Code && !row.steps.is_empty();
         let mut scores = match (&self.dense, &self.prm) {
             (Some(_), Some(prm)) => {
-                let inputs: Vec<PrmInput<'_>> = judged
-                    .iter()
-                    .filter(|row| scored(row))
-                    .map(|row| {
-                        PrmInput::new(&row.problem, &row.steps, &row.rollout.sequence, &row.step_tokens)
-                    })
-                    .collect();
+                let scored = judged.iter().filter(|row| scored(row));
+                let inputs: Vec<_> = scored.map(JudgedRollout::prm_input).collect();
                 prm.scores(&inputs)?.into_iter()
             }
             _ => Vec::new().into_iter(),
