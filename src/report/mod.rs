@@ -77,7 +77,7 @@ pub struct Chart {
     pub x_label: String,
     /// What the vertical axis shows, with its unit.
     pub y_label: String,
-    /// The curves. Colours repeat after thirteen.
+    /// The curves. Colours repeat after eleven.
     pub series: Vec<Series>,
 }
 
