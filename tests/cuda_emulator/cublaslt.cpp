@@ -1,0 +1,157 @@
+// libcublasLt: D = alpha op(A) op(B) + beta C, column-major, of float and bfloat16 matrices, each number summed in the
+// order of k in float.
+#include "emulator.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+enum Status { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
+enum Type { FLOAT32 = 0, BFLOAT16 = 14 };
+
+struct Layout {
+    int type;
+    uint64_t rows, columns;
+    int64_t stride;
+};
+struct Product {
+    int compute, scale, transpose_a, transpose_b;
+};
+struct Preference {};
+struct Algorithm {
+    uint64_t data[8];
+};
+struct Heuristic {
+    Algorithm algorithm;
+    size_t workspace;
+    int state;
+    float waves;
+    int reserved[4];
+};
+
+float load(const void* numbers, int type, size_t place) {
+    if (type == FLOAT32) return static_cast<const float*>(numbers)[place];
+    const uint32_t bits = uint32_t(static_cast<const uint16_t*>(numbers)[place]) << 16;
+    float number;
+    memcpy(&number, &bits, 4);
+    return number;
+}
+
+void store(void* numbers, int type, size_t place, float number) {
+    if (type == FLOAT32) {
+        static_cast<float*>(numbers)[place] = number;
+        return;
+    }
+    uint32_t bits;
+    memcpy(&bits, &number, 4);
+    // to the nearest, of two that are as near to the even one; NaN stays NaN
+    const uint32_t rounded = number != number ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+    static_cast<uint16_t*>(numbers)[place] = rounded >> 16;
+}
+
+struct Call {
+    float alpha, beta;
+    Product product;
+    Layout a, b, d;
+    const void *from_a, *from_b, *from_c;
+    void* to;
+};
+
+// op(A) as [k][m], or op(B) as [n][k]: the inner index runs over `inner` numbers.
+std::vector<float> gathered(const void* numbers, const Layout& layout, size_t outer, size_t inner, bool inner_is_row) {
+    std::vector<float> all(outer * inner);
+    for (size_t o = 0; o < outer; ++o) {
+        for (size_t i = 0; i < inner; ++i) {
+            const size_t place = inner_is_row ? i + o * layout.stride : o + i * layout.stride;
+            all[o * inner + i] = load(numbers, layout.type, place);
+        }
+    }
+    return all;
+}
+
+void multiply(const void* data) {
+    Call call;
+    memcpy(&call, data, sizeof call);
+    const auto& [alpha, beta, product, la, lb, ld, from_a, from_b, from_c, to] = call;
+    const size_t m = ld.rows, n = ld.columns, k = product.transpose_a ? la.rows : la.columns;
+    const std::vector<float> a = gathered(from_a, la, k, m, !product.transpose_a);
+    const std::vector<float> b = gathered(from_b, lb, n, k, !product.transpose_b);
+    constexpr size_t BLOCK = 64;
+    for (size_t column = 0; column < n; ++column) {
+        for (size_t row = 0; row < m; row += BLOCK) {
+            const size_t rows = std::min(BLOCK, m - row);
+            float sums[BLOCK] = {};
+            for (size_t i = 0; i < k; ++i) {
+                const float factor = b[column * k + i];
+                const float* from = &a[i * m + row];
+                if (rows == BLOCK) {
+                    for (size_t r = 0; r < BLOCK; ++r) sums[r] += from[r] * factor;
+                } else {
+                    for (size_t r = 0; r < rows; ++r) sums[r] += from[r] * factor;
+                }
+            }
+            for (size_t r = 0; r < rows; ++r) {
+                const size_t place = row + r + column * ld.stride;
+                // C is not read where beta is 0
+                const float before = beta == 0.0f ? 0.0f : beta * load(from_c, ld.type, place);
+                store(to, ld.type, place, alpha * sums[r] + before);
+            }
+        }
+    }
+}
+
+bool fits(const Product& product, const Layout& a, const Layout& b, const Layout& d) {
+    const uint64_t m = product.transpose_a ? a.columns : a.rows, k = product.transpose_a ? a.rows : a.columns;
+    const uint64_t kb = product.transpose_b ? b.columns : b.rows, n = product.transpose_b ? b.rows : b.columns;
+    return m == d.rows && n == d.columns && k == kb && a.stride >= int64_t(a.rows) && b.stride >= int64_t(b.rows) &&
+           d.stride >= int64_t(d.rows) && m > 0 && n > 0 && k > 0;
+}
+
+}  // namespace
+
+#define API extern "C" __attribute__((visibility("default"))) Status
+
+API cublasLtCreate(void** handle) { return *handle = new char, SUCCESS; }
+API cublasLtDestroy(void* handle) { return delete static_cast<char*>(handle), SUCCESS; }
+API cublasLtMatrixLayoutCreate(Layout** made, int type, uint64_t rows, uint64_t columns, int64_t stride) {
+    return *made = new Layout{type, rows, columns, stride}, SUCCESS;
+}
+API cublasLtMatrixLayoutDestroy(Layout* layout) { return delete layout, SUCCESS; }
+API cublasLtMatmulDescCreate(Product** made, int compute, int scale) {
+    return *made = new Product{compute, scale, 0, 0}, SUCCESS;
+}
+API cublasLtMatmulDescDestroy(Product* product) { return delete product, SUCCESS; }
+API cublasLtMatmulDescSetAttribute(Product* product, int attribute, const int* value, size_t size) {
+    if (size != sizeof(int)) return INVALID_VALUE;
+    switch (attribute) {
+        case 3: product->transpose_a = *value; break;
+        case 4: product->transpose_b = *value; break;
+        default: return NOT_SUPPORTED;
+    }
+    return SUCCESS;
+}
+API cublasLtMatmulPreferenceCreate(Preference** made) { return *made = new Preference, SUCCESS; }
+API cublasLtMatmulPreferenceDestroy(Preference* preference) { return delete preference, SUCCESS; }
+API cublasLtMatmulPreferenceSetAttribute(Preference*, int, const void*, size_t) { return SUCCESS; }
+API cublasLtMatmulAlgoGetHeuristic(void*, const Product* product, const Layout* a, const Layout* b, const Layout*,
+                                   const Layout* d, const Preference*, int, Heuristic* found, int* count) {
+    if (!fits(*product, *a, *b, *d)) return INVALID_VALUE;
+    *found = {};
+    return *count = 1, SUCCESS;
+}
+API cublasLtMatmulAlgoCheck(void*, const Product* product, const Layout* a, const Layout* b, const Layout*, const Layout* d,
+                            const Algorithm*, Heuristic* found) {
+    *found = {};
+    return fits(*product, *a, *b, *d) ? SUCCESS : INVALID_VALUE;
+}
+API cublasLtMatmul(void*, const Product* product, const float* alpha, const void* from_a, const Layout* a,
+                   const void* from_b, const Layout* b, const float* beta, const void* from_c, const Layout* c, void* to,
+                   const Layout* d, const Algorithm*, void*, size_t, void*) {
+    if (!fits(*product, *a, *b, *d) || a->type != b->type || memcmp(c, d, sizeof *c) != 0) return INVALID_VALUE;
+    const Call call = {*alpha, *beta, *product, *a, *b, *d, from_a, from_b, from_c, to};
+    emulator_enqueue(multiply, &call, sizeof call);
+    return SUCCESS;
+}

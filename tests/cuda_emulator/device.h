@@ -1,0 +1,100 @@
+// CUDA C++ as the kernels use it, for g++. Included before a kernel's source by nvrtc.cpp.
+#pragma once
+
+#include "emulator.h"
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#define PSPO_EMULATED 1
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
+#define __restrict__ __restrict
+#define __launch_bounds__(...)
+#define __shared__ static
+#define __align__(n) alignas(n)
+// what is left of `__global__` when nvrtc.cpp looks for the kernels
+#define __global__ EMULATOR_GLOBAL
+
+inline void __syncthreads() { emulator_sync_threads(); }
+inline void __syncwarp(unsigned mask = 0xffffffffu) { emulator_exchange(mask, "", 1); }
+
+inline unsigned emulator_lane() { return threadIdx.x % 32; }
+
+template <typename T>
+T emulator_shuffle(unsigned mask, T value, unsigned from) {
+    const unsigned char* shown = emulator_exchange(mask, &value, sizeof(T));
+    T got;
+    memcpy(&got, shown + from % 32 * SLOT, sizeof(T));
+    return got;
+}
+template <typename T>
+T __shfl_sync(unsigned mask, T value, int from) {
+    return emulator_shuffle(mask, value, from);
+}
+template <typename T>
+T __shfl_xor_sync(unsigned mask, T value, int other) {
+    return emulator_shuffle(mask, value, emulator_lane() ^ other);
+}
+template <typename T>
+T __shfl_up_sync(unsigned mask, T value, unsigned by) {
+    return emulator_shuffle(mask, value, emulator_lane() < by ? emulator_lane() : emulator_lane() - by);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate) {
+    const unsigned char* shown = emulator_exchange(mask, &predicate, sizeof(int));
+    unsigned ballot = 0;
+    for (unsigned lane = 0; lane < 32; ++lane) {
+        int value;
+        memcpy(&value, shown + lane * SLOT, sizeof(int));
+        ballot |= (value != 0) << lane;
+    }
+    return ballot;
+}
+
+template <typename T>
+T __ldg(const T* pointer) { return *pointer; }
+inline float __expf(float x) { return expf(x); }
+inline float __logf(float x) { return logf(x); }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+inline unsigned __umulhi(unsigned a, unsigned b) { return (uint64_t(a) * b) >> 32; }
+
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(8) uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+// CUDA's min and max of two integers of one type, and fminf's meaning for floats
+template <typename T>
+constexpr T min(T a, T b) { return b < a ? b : a; }
+template <typename T>
+constexpr T max(T a, T b) { return a < b ? b : a; }
+
+// How a call reaches a kernel: its arguments as the driver gets them, or a copy of them, 16 bytes apart.
+template <typename... Arguments, size_t... Place>
+void emulator_call(void (*kernel)(Arguments...), void** given, std::index_sequence<Place...>) {
+    kernel(*static_cast<Arguments*>(given[Place])...);
+}
+template <typename... Arguments>
+void emulator_call(void (*kernel)(Arguments...), void** given) {
+    emulator_call(kernel, given, std::index_sequence_for<Arguments...>());
+}
+template <typename... Arguments>
+size_t emulator_copy(void (*)(Arguments...), void** given, unsigned char* copy) {
+    static_assert(((sizeof(Arguments) <= 16) && ...));
+    if (copy != nullptr) {
+        size_t place = 0;
+        ((memcpy(copy + 16 * place, given[place], sizeof(Arguments)), ++place), ...);
+    }
+    return 16 * sizeof...(Arguments);
+}
