@@ -84,6 +84,26 @@ pub enum KernelError {
         /// The model's positions.
         positions: usize,
     },
+    /// Offsets of rows that do not rise from 0.
+    #[error("row {row} begins at token {offset}: it must be at least {before}, and 0 for the first row")]
+    Offset {
+        /// The row.
+        row: usize,
+        /// Where it would begin.
+        offset: u32,
+        /// Where the one ahead of it begins; 0 for the first.
+        before: u32,
+    },
+    /// Heads larger than the device has kernels for.
+    #[error("{op}: heads of {size} numbers are more than this device's kernels hold, which is {held}")]
+    HeadSize {
+        /// The op.
+        op: &'static str,
+        /// Numbers of a head.
+        size: usize,
+        /// The most that there are kernels for.
+        held: usize,
+    },
     /// A buffer lives on another device than the one that the op runs on.
     #[error("{op}: a buffer lives on another device than the op runs on")]
     OtherDevice {
@@ -221,7 +241,7 @@ impl Device {
         match &self.0 {
             Inner::Cpu { pool, .. } => Ok(Buffer::Host(Host::any(pool, len))),
             #[cfg(feature = "cuda")]
-            Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.zeros(len)?)),
+            Inner::Cuda(cuda) => Ok(Buffer::Cuda(cuda.any(len)?)),
         }
     }
 

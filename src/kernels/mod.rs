@@ -13,6 +13,7 @@ pub mod bias;
 pub mod cuda;
 mod device;
 pub mod embedding;
+mod indices;
 mod pool;
 pub mod product;
 pub mod rms_norm;
@@ -27,6 +28,7 @@ mod weight;
 
 pub(crate) use device::Backend;
 pub use device::{Buffer, Device, Element, KernelError, Threads, View, ViewMut};
+pub use indices::Indices;
 pub use pool::Host;
 pub(crate) use weight::HostWeight;
 pub use weight::Weight;

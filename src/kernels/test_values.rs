@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use super::{Buffer, Device, KernelError};
 use crate::data::Seed;
 
 /// `len` numbers in [−1, 1), the same for the same name.
@@ -46,4 +47,31 @@ pub(crate) fn assert_gradient(
 /// Σ w_i y_i in f64: a loss whose gradient with respect to y is w.
 pub(crate) fn weighted(y: &[f32], w: &[f32]) -> f64 {
     y.iter().zip(w).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// NaNs, for an op to write: one that it forgets is seen.
+#[cfg(feature = "cuda")]
+pub(crate) fn poisoned(device: &Device, len: usize) -> Result<Buffer, KernelError> {
+    device.upload(&vec![f32::NAN; len])
+}
+
+/// Asserts that `run` gives the same on the CPU and on a CUDA device, each result to its tolerance, and on the latter the
+/// same bits again. Skipped where there is no such device.
+#[cfg(feature = "cuda")]
+#[track_caller]
+pub(crate) fn twins<const RESULTS: usize>(
+    tolerances: [f32; RESULTS],
+    run: impl Fn(&Device) -> Result<[Buffer; RESULTS], KernelError>,
+) {
+    let Some(cuda) = super::cuda::test_device() else { return };
+    let numbers =
+        |device: &Device| run(device).unwrap().map(|buffer| device.download(buffer.view()).unwrap());
+    let (got, exact) = (numbers(&cuda), numbers(&Device::cpu()));
+    for ((got, exact), tolerance) in got.iter().zip(&exact).zip(tolerances) {
+        assert_close(got, exact, tolerance);
+    }
+    let bits = |results: [Vec<f32>; RESULTS]| {
+        results.map(|numbers| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+    };
+    assert_eq!(bits(got), bits(numbers(&cuda)));
 }

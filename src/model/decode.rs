@@ -158,6 +158,7 @@ impl<'a> Decoder<'a> {
         }
         rows.iter_mut().for_each(|row| row.make_room(dims));
         let positions: Vec<u32> = rows.iter().map(|row| row.len() as u32).collect();
+        let (positions, tokens) = (device.indices(&positions)?, device.indices(tokens)?);
         s.resize(dims, n);
         let at = |place: &Place| w.at(place);
         let norm = |x: &[f32], weight: &Place, normed: &mut [f32], scale: &mut [f32]| {
@@ -165,7 +166,7 @@ impl<'a> Decoder<'a> {
             rms_norm::forward(device, dims.width, dims.norm_epsilon, View::Host(x), at(weight), normed, scale)
         };
         let (table, x) = (w.weight(&trunk.places.embedding), ViewMut::Host(&mut s.x));
-        embedding::forward(device, dims.width, table, View::Host(tokens), x)?;
+        embedding::forward(device, dims.width, table, &tokens, x)?;
         for (layer, (place, packed)) in trunk.places.layers.iter().zip(&packed.layers).enumerate() {
             norm(&s.x, &place.attention_norm, &mut s.normed, &mut s.scale)?;
             if let Some(place) = &place.qkv_bias {
@@ -174,8 +175,8 @@ impl<'a> Decoder<'a> {
             let biased = place.qkv_bias.is_some();
             packed.qkv.forward(threads, device, &s.normed, &mut s.qkv, biased, &mut s.product)?;
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
-            let (positions, qkv) = (View::Host(&positions[..]), ViewMut::Host(&mut s.qkv));
-            rotary::rotate(device, &trunk.rotary, Direction::Forward, turned, stride, positions, qkv)?;
+            let qkv = ViewMut::Host(&mut s.qkv);
+            rotary::rotate(device, &trunk.rotary, Direction::Forward, turned, stride, &positions, qkv)?;
             attend(threads, dims, layer, rows, &s.qkv, &mut s.attended);
             packed.attention_out.forward(threads, device, &s.attended, &mut s.x, true, &mut s.product)?;
 

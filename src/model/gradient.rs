@@ -47,7 +47,7 @@ impl TokenRows {
                 known.len() as u32 - 1
             })
         });
-        let places = device.upload(&places.collect::<Vec<_>>())?;
+        let places = device.indices(&places.collect::<Vec<_>>())?;
         if known.len() > before {
             let mut longer = device.zeros(known.len() * width)?;
             if let Some(sums) = sums {
@@ -56,7 +56,7 @@ impl TokenRows {
             *sums = Some(longer);
         }
         match sums {
-            Some(sums) => embedding::backward(device, width, places.view(), rows.view(), sums.view_mut()),
+            Some(sums) => embedding::backward(device, width, &places, rows.view(), sums.view_mut()),
             None => Ok(()),
         }
     }
@@ -128,8 +128,8 @@ impl GradientHandle {
         let Trunk { device, dims, places, .. } = &*self.trunk;
         match (&embedded.sums, places.embedding.gradient(values)) {
             (Some(rows), Some(table)) => {
-                let tokens = device.upload(&embedded.tokens)?;
-                embedding::backward(device, dims.width, tokens.view(), rows.view(), table)
+                let tokens = device.indices(&embedded.tokens)?;
+                embedding::backward(device, dims.width, &tokens, rows.view(), table)
             }
             _ => Ok(()),
         }

@@ -21,7 +21,7 @@ use crate::data::numbers::Temperature;
 use crate::data::{Parameters, Seed};
 use crate::kernels::product::WeightLayout;
 use crate::kernels::token_log_prob::{self, OutputLayer};
-use crate::kernels::{Buffer, Device, KernelError, Weight, embedding};
+use crate::kernels::{Buffer, Device, Indices, KernelError, Weight, embedding};
 
 /// π_θ: a decoder of shape `A` that gives every token of a response its probability.
 #[derive(Clone, Debug)]
@@ -218,7 +218,7 @@ impl<A: Arch> Policy<A> {
                     layer,
                     scored.hidden.view(),
                     values.get().weight(&output),
-                    scored.targets.view(),
+                    &scored.targets,
                     (results.entropy.view(), results.log_sum.view()),
                     (d_log_probs.view(), d_entropy.view()),
                     &groups,
@@ -227,13 +227,8 @@ impl<A: Arch> Policy<A> {
                     results.logits.as_mut().map(Buffer::view_mut),
                 )?;
                 let mut d_hidden = device.zeros(rows * width)?;
-                embedding::backward(
-                    &device,
-                    width,
-                    scored.places.view(),
-                    d_scored.view(),
-                    d_hidden.view_mut(),
-                )?;
+                let d_all = d_hidden.view_mut();
+                embedding::backward(&device, width, &scored.places, d_scored.view(), d_all)?;
                 trunk.backward(values.get(), kept, &d_hidden, sums)
             });
             Ok(())
@@ -286,16 +281,16 @@ fn both_tapes(
 /// The hidden states at the scored places, `[n, width]`, and the tokens that follow them.
 struct Scored {
     hidden: Buffer,
-    places: Buffer<u32>,
-    targets: Buffer<u32>,
+    places: Indices,
+    targets: Indices,
 }
 
 impl Scored {
     fn new(device: &Device, width: usize, hidden: &Buffer, batch: &Batch) -> Result<Self, KernelError> {
-        let places = device.upload(batch.scored.values())?;
+        let places = device.indices(batch.scored.values())?;
         let mut at = device.scratch(places.len() * width)?;
-        embedding::forward(device, width, hidden.view(), places.view(), at.view_mut())?;
-        Ok(Self { hidden: at, places, targets: device.upload(&batch.targets)? })
+        embedding::forward(device, width, hidden.view(), &places, at.view_mut())?;
+        Ok(Self { hidden: at, places, targets: device.indices(&batch.targets)? })
     }
 
     fn run(
@@ -310,7 +305,7 @@ impl Scored {
         let mut logits = kept.then(|| device.scratch(n * layer.vocabulary)).transpose()?;
         let (mut log_probs, mut entropy, mut log_sum) =
             (device.scratch(n)?, device.scratch(n)?, device.scratch(n)?);
-        let (hidden, targets) = (self.hidden.view(), self.targets.view());
+        let (hidden, targets) = (self.hidden.view(), &self.targets);
         let results = (log_probs.view_mut(), entropy.view_mut(), log_sum.view_mut());
         let kept = logits.as_mut().map(Buffer::view_mut);
         token_log_prob::forward(

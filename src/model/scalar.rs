@@ -80,7 +80,7 @@ impl Head {
 /// The hidden states of the scored places, `[n, width]`.
 fn scored(device: &Device, width: usize, hidden: &Buffer, places: &[u32]) -> Result<Buffer, KernelError> {
     let mut scored = device.scratch(places.len() * width)?;
-    embedding::forward(device, width, hidden.view(), device.upload(places)?.view(), scored.view_mut())?;
+    embedding::forward(device, width, hidden.view(), &device.indices(places)?, scored.view_mut())?;
     Ok(scored)
 }
 
@@ -330,8 +330,8 @@ impl<A: Arch> ScalarModel<A> {
                 let (device, width, w) = (&trunk.device, trunk.dims.width, values.get());
                 let d = device.upload(&d)?;
                 let d_scored = head.backward(device, w, &groups, &hidden, &d, &mut sums.values)?;
-                let (places, mut d_hidden) = (device.upload(&places)?, device.zeros(rows * width)?);
-                embedding::backward(device, width, places.view(), d_scored.view(), d_hidden.view_mut())?;
+                let (places, mut d_hidden) = (device.indices(&places)?, device.zeros(rows * width)?);
+                embedding::backward(device, width, &places, d_scored.view(), d_hidden.view_mut())?;
                 trunk.backward(w, kept, &d_hidden, sums)
             });
             Ok(())

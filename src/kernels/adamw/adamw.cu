@@ -19,7 +19,7 @@ adamw_step(const float* __restrict__ gradient, float* __restrict__ weights, floa
 
 // The sum of g^2 over each part: a block a part, whose numbers start at blockIdx.x * part_len.
 extern "C" __global__ void __launch_bounds__(256)
-squared_norm_parts(const float* __restrict__ gradient, double* __restrict__ parts, size_t len,
+adamw_squared_norm_parts(const float* __restrict__ gradient, double* __restrict__ parts, size_t len,
                    size_t part_len) {
     const size_t first = blockIdx.x * part_len;
     const size_t last = min(first + part_len, len);

@@ -3,11 +3,12 @@
 use cudarc::driver::PushKernelArg;
 
 use super::Step;
-use crate::kernels::cuda::{Cuda, Source, run};
+use crate::kernels::cuda::{Cuda, NUMBERS, Source, numbers, run};
 use crate::kernels::{KernelError, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "adamw.cu", code: include_str!("adamw.cu") };
 
+/// Threads of a block of the norm.
 const THREADS: u32 = 256;
 /// Numbers of a part of the norm. Fixed, so that the order of summation is the same on all devices.
 const PART: usize = 16_384;
@@ -37,7 +38,7 @@ pub(super) fn step(
     call.arg(&correct1).arg(&correct2);
     // SAFETY: the kernel's arguments; the op has checked that the buffers have one length, against which
     // the kernel checks its number.
-    unsafe { run(call, (len.div_ceil(THREADS as usize), 1), THREADS) }
+    unsafe { run(call, numbers(len), NUMBERS) }
 }
 
 pub(super) fn squared_norm(cuda: &Cuda, op: &'static str, gradient: View<'_>) -> Result<f64, KernelError> {
@@ -48,7 +49,7 @@ pub(super) fn squared_norm(cuda: &Cuda, op: &'static str, gradient: View<'_>) ->
     }
     let count = len.div_ceil(PART);
     let mut parts = cuda.scratch::<f64>(count)?;
-    let kernel = cuda.kernel(SOURCE, "squared_norm_parts")?;
+    let kernel = cuda.kernel(SOURCE, "adamw_squared_norm_parts")?;
     let mut call = cuda.call(&kernel);
     call.arg(&gradient).arg(&mut parts).arg(&len).arg(&PART);
     // SAFETY: the kernel's arguments; a block writes one of the `count` parts and ends the last at `len`.

@@ -6,11 +6,15 @@
 //! memory grows linearly with the number of tokens.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 mod decode;
+mod rows;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
 pub(crate) use decode::{BLOCK, Cached, decode};
+pub use rows::Rows;
 
 /// The heads of an attention layer. Each row of `qkv` holds the queries of all heads, then the keys,
 /// then the values of all key/value heads.
@@ -45,36 +49,30 @@ impl Heads {
     }
 }
 
-fn rows_of(op: &'static str, offsets: &[u32], n: usize) -> Result<Vec<std::ops::Range<usize>>, KernelError> {
-    let last = offsets.last().map_or(0, |&end| end as usize);
-    if last != n {
-        return Err(KernelError::Shape { op, buffer: "qkv", got: n, needed: last });
-    }
-    Ok(offsets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize).collect())
-}
-
-/// out `[n, queries · size]` from qkv `[n, qkv_width]`, whose rows begin at `offsets` (one more than
-/// there are rows); `log_sum` `[n, queries]` is kept for the backward pass.
+/// out `[n, queries · size]` from qkv `[n, qkv_width]`, in which `rows` lie; `log_sum` `[n, queries]` is kept for the backward pass.
 ///
 /// # Errors
 /// If a buffer has another length.
 pub fn forward(
     device: &Device,
     heads: Heads,
-    offsets: View<'_, u32>,
+    rows: &Rows,
     qkv: View<'_>,
     out: ViewMut<'_>,
     log_sum: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "attention";
-    let n = qkv.len() / heads.qkv_width();
+    let n = rows.tokens();
     qkv.expect(OP, "qkv", n * heads.qkv_width())?;
     out.expect(OP, "out", n * heads.out_width())?;
     log_sum.expect(OP, "log_sum", n * heads.queries)?;
-    dispatch!(device, OP, cpu(threads) => {
-        let rows = rows_of(OP, offsets.host(OP)?, n)?;
-        cpu::forward(threads, heads, &rows, qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?)
-    })
+    dispatch!(device, OP,
+        cpu(threads) => {
+            let rows = rows.ranges();
+            cpu::forward(threads, heads, &rows, qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?)
+        },
+        cuda(cuda) => cuda::forward(cuda, OP, heads, rows, qkv, out, log_sum),
+    )
 }
 
 /// The gradient of qkv, written to `d_qkv`, from `d_out` and what [`forward`] read and wrote:
@@ -85,7 +83,7 @@ pub fn forward(
 pub fn backward(
     device: &Device,
     heads: Heads,
-    offsets: View<'_, u32>,
+    rows: &Rows,
     qkv: View<'_>,
     out: View<'_>,
     log_sum: View<'_>,
@@ -93,18 +91,19 @@ pub fn backward(
     d_qkv: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "attention, gradient";
-    let n = qkv.len() / heads.qkv_width();
+    let n = rows.tokens();
     qkv.expect(OP, "qkv", n * heads.qkv_width())?;
     out.expect(OP, "out", n * heads.out_width())?;
     log_sum.expect(OP, "log_sum", n * heads.queries)?;
     d_out.expect(OP, "d_out", out.len())?;
     d_qkv.expect(OP, "d_qkv", qkv.len())?;
-    dispatch!(device, OP, cpu(threads) => {
-        let rows = rows_of(OP, offsets.host(OP)?, n)?;
-        cpu::backward(
-            threads, heads, &rows, qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?, d_out.host(OP)?, d_qkv.host(OP)?,
-        )
-    })
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward(
+            threads, heads, &rows.ranges(), qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?, d_out.host(OP)?,
+            d_qkv.host(OP)?,
+        ),
+        cuda(cuda) => cuda::backward(cuda, OP, heads, rows, qkv, out, log_sum, d_out, d_qkv),
+    )
 }
 
 #[cfg(test)]
@@ -125,7 +124,8 @@ mod tests {
         let (mut out, mut log_sum) =
             (vec![f32::NAN; n * heads.out_width()], vec![f32::NAN; n * heads.queries]);
         let (o, l) = (ViewMut::Host(&mut out), ViewMut::Host(&mut log_sum));
-        forward(&Device::cpu(), heads, View::Host(offsets), View::Host(qkv), o, l).unwrap();
+        let rows = Rows::new(&Device::cpu(), offsets).unwrap();
+        forward(&Device::cpu(), heads, &rows, View::Host(qkv), o, l).unwrap();
         (out, log_sum)
     }
 
@@ -189,7 +189,7 @@ mod tests {
                 backward(
                     &Device::cpu(),
                     heads,
-                    View::Host(&offsets),
+                    &Rows::new(&Device::cpu(), &offsets).unwrap(),
                     v(&qkv),
                     v(&out),
                     v(&log_sum),

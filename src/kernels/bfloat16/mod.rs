@@ -4,6 +4,8 @@
 //! which is exact, and sum in f32.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
 use half::bf16;
 
@@ -18,7 +20,10 @@ pub(crate) use cpu::{round_host, widen_host};
 pub fn round(device: &Device, from: View<'_>, to: ViewMut<'_, bf16>) -> Result<(), KernelError> {
     const OP: &str = "round to bfloat16";
     to.expect(OP, "to", from.len())?;
-    dispatch!(device, OP, cpu(threads) => round_host(threads, from.host(OP)?, to.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => round_host(threads, from.host(OP)?, to.host(OP)?),
+        cuda(cuda) => cuda::round(cuda, &from.cuda(OP, cuda)?, &mut to.cuda(OP, cuda)?),
+    )
 }
 
 /// The same numbers as f32.
@@ -28,7 +33,10 @@ pub fn round(device: &Device, from: View<'_>, to: ViewMut<'_, bf16>) -> Result<(
 pub fn widen(device: &Device, from: View<'_, bf16>, to: ViewMut<'_>) -> Result<(), KernelError> {
     const OP: &str = "widen bfloat16";
     to.expect(OP, "to", from.len())?;
-    dispatch!(device, OP, cpu(threads) => widen_host(threads, from.host(OP)?, to.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => widen_host(threads, from.host(OP)?, to.host(OP)?),
+        cuda(cuda) => cuda::widen(cuda, &from.cuda(OP, cuda)?, &mut to.cuda(OP, cuda)?),
+    )
 }
 
 #[cfg(test)]

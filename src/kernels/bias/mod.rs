@@ -1,6 +1,8 @@
 //! The bias of a product: y = x W + b is a product that is added to rows of b, and db is the sum of the rows of dy.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
@@ -12,7 +14,10 @@ pub fn forward(device: &Device, bias: View<'_>, y: ViewMut<'_>) -> Result<(), Ke
     const OP: &str = "bias";
     let (width, len) = (bias.len(), y.len());
     y.expect(OP, "y", len.next_multiple_of(width.max(1)))?;
-    dispatch!(device, OP, cpu(threads) => cpu::forward(threads, bias.host(OP)?, y.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => cpu::forward(threads, bias.host(OP)?, y.host(OP)?),
+        cuda(cuda) => cuda::forward(cuda, OP, bias, y),
+    )
 }
 
 /// db `[width]` += Σ dy over the rows of dy `[n, width]`.
@@ -23,7 +28,10 @@ pub fn backward(device: &Device, dy: View<'_>, db: ViewMut<'_>) -> Result<(), Ke
     const OP: &str = "bias, gradient";
     let (width, len) = (db.len(), dy.len());
     dy.expect(OP, "dy", len.next_multiple_of(width.max(1)))?;
-    dispatch!(device, OP, cpu(threads) => cpu::backward(threads, dy.host(OP)?, db.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward(threads, dy.host(OP)?, db.host(OP)?),
+        cuda(cuda) => cuda::backward(cuda, OP, dy, db),
+    )
 }
 
 #[cfg(test)]

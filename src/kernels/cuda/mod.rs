@@ -11,17 +11,19 @@
 //! `CUDA_HOME` tells of a toolkit, so a kernel does without them if it can. `.ci/nvrtc` compiles all of
 //! them without a GPU.
 
+pub(super) mod blas;
 mod cache;
+pub(super) mod columns;
 mod memory;
 mod nvrtc;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::sys::CUresult;
+use cudarc::driver::sys::{CUfunction_attribute, CUresult};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError,
-    LaunchArgs, LaunchConfig, ValidAsZeroBits,
+    LaunchArgs, LaunchConfig,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -29,6 +31,22 @@ use super::{Element, KernelError};
 use cache::Cache;
 pub use memory::{Memory, ViewRef, ViewRefMut};
 pub(crate) use nvrtc::Source;
+
+/// The kernels of all ops, for the test that compiles them.
+#[cfg(test)]
+pub(crate) const SOURCES: &[&Source] = &[
+    super::adamw::cuda::SOURCE,
+    super::attention::cuda::SOURCE,
+    super::bfloat16::cuda::SOURCE,
+    super::bias::cuda::SOURCE,
+    columns::SOURCE,
+    super::embedding::cuda::SOURCE,
+    super::rms_norm::cuda::SOURCE,
+    super::rotary::cuda::SOURCE,
+    super::scale::cuda::SOURCE,
+    super::swiglu::cuda::SOURCE,
+    super::token_log_prob::cuda::SOURCE,
+];
 
 /// A CUDA device. Clones are the same device.
 #[derive(Clone)]
@@ -40,6 +58,7 @@ struct Shared {
     /// What kernels are compiled for, such as `sm_90a`.
     architecture: String,
     compiler: nvrtc::Compiler,
+    blas: blas::Blas,
     cache: Cache,
     loaded: Mutex<Loaded>,
 }
@@ -97,8 +116,10 @@ impl Cuda {
         let (major, minor) = driver("asking for the compute capability", context.compute_capability())?;
         // from 9.0 on, an `a` opens the instructions of exactly this architecture
         let suffix = if major >= 9 { "a" } else { "" };
+        let stream = context.default_stream();
         Ok(Self(Arc::new(Shared {
-            stream: context.default_stream(),
+            blas: blas::Blas::new(&stream)?,
+            stream,
             context,
             architecture: format!("sm_{major}{minor}{suffix}"),
             compiler,
@@ -112,7 +133,7 @@ impl Cuda {
     /// # Errors
     /// If the device has no room.
     pub fn zeros<T: Element>(&self, len: usize) -> Result<Memory<T>, KernelError> {
-        Ok(Memory::new(self.scratch(len.max(1))?, len))
+        Ok(Memory::new(driver("allocating on a CUDA device", self.0.stream.alloc_zeros(len.max(1)))?, len))
     }
 
     /// A copy of `values`.
@@ -167,12 +188,23 @@ impl Cuda {
         driver("clearing on a CUDA device", self.0.stream.memset_zeros(&mut to))
     }
 
-    /// `len` zeros for a kernel's own use.
-    pub(crate) fn scratch<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        len: usize,
-    ) -> Result<CudaSlice<T>, KernelError> {
-        driver("allocating on a CUDA device", self.0.stream.alloc_zeros(len))
+    /// `len` elements of any value, for an op to write.
+    ///
+    /// # Errors
+    /// If the device has no room.
+    pub fn any<T: Element>(&self, len: usize) -> Result<Memory<T>, KernelError> {
+        Ok(Memory::new(self.scratch(len.max(1))?, len))
+    }
+
+    /// `len` elements of any value for a kernel's own use.
+    pub(crate) fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>, KernelError> {
+        // SAFETY: elements are plain numbers, of which any bits are one, and an op writes them before they are read.
+        driver("allocating on a CUDA device", unsafe { self.0.stream.alloc(len) })
+    }
+
+    /// A copy of numbers for a kernel's own use.
+    pub(crate) fn numbers<T: DeviceRepr>(&self, numbers: &[T]) -> Result<CudaSlice<T>, KernelError> {
+        driver("copying to a CUDA device", self.0.stream.clone_htod(numbers))
     }
 
     /// A copy on the host.
@@ -214,6 +246,22 @@ impl Cuda {
         Ok(kernel)
     }
 
+    /// The same, for calls with up to that many bytes of dynamic shared memory.
+    pub(crate) fn kernel_with_shared(
+        &self,
+        source: &Source,
+        name: &'static str,
+        bytes: u32,
+    ) -> Result<CudaFunction, KernelError> {
+        let kernel = self.kernel(source, name)?;
+        // more than this has to be asked for
+        if bytes > 48 << 10 {
+            let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            driver("asking for shared memory", kernel.set_attribute(attribute, bytes as i32))?;
+        }
+        Ok(kernel)
+    }
+
     fn cubin(&self, source: &Source) -> Result<Vec<u8>, KernelError> {
         let Shared { architecture, compiler, cache, .. } = &*self.0;
         let key = compiler.key(source, architecture);
@@ -231,15 +279,37 @@ impl Cuda {
     }
 }
 
+/// Threads of a block where each has one number.
+pub(crate) const NUMBERS: u32 = 256;
+
+/// The blocks of so many numbers, a thread each.
+pub(crate) fn numbers(len: usize) -> (usize, usize) {
+    (len.div_ceil(NUMBERS as usize), 1)
+}
+
 /// Queues a call over a grid of `blocks` (x, y) of `threads` each.
 ///
 /// # Safety
 /// The arguments given are those of the kernel, in order and type, and with these blocks it stays within
 /// the buffers among them.
 pub(crate) unsafe fn run(
+    call: LaunchArgs<'_>,
+    blocks: (usize, usize),
+    threads: u32,
+) -> Result<(), KernelError> {
+    // SAFETY: by the caller's promise.
+    unsafe { run_with_shared(call, blocks, threads, 0) }
+}
+
+/// The same, with `shared` bytes of dynamic shared memory.
+///
+/// # Safety
+/// As [`run`]; and that is as much as the kernel uses.
+pub(crate) unsafe fn run_with_shared(
     mut call: LaunchArgs<'_>,
     blocks: (usize, usize),
     threads: u32,
+    shared: u32,
 ) -> Result<(), KernelError> {
     let (Ok(x), Ok(y)) = (i32::try_from(blocks.0), u16::try_from(blocks.1)) else {
         return Err(KernelError::Device(format!("{blocks:?} blocks are more than a grid of CUDA's holds")));
@@ -247,7 +317,7 @@ pub(crate) unsafe fn run(
     let grid = LaunchConfig {
         grid_dim: (x as u32, u32::from(y), 1),
         block_dim: (threads, 1, 1),
-        shared_mem_bytes: 0,
+        shared_mem_bytes: shared,
     };
     // SAFETY: by the caller's promise.
     driver("starting a kernel", unsafe { call.launch(grid) }).map(|_| ())

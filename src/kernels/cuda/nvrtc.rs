@@ -11,7 +11,11 @@ use crate::kernels::KernelError;
 const OPTIONS: &str = include_str!("nvrtc.options");
 
 /// What kernels may `#include "…"`, as name and text: `.ci/nvrtc` gives NVRTC every `*.cuh` beside this file.
-const HEADERS: [(&str, &str); 1] = [("reduce.cuh", include_str!("reduce.cuh"))];
+const HEADERS: [(&str, &str); 3] = [
+    ("bfloat16.cuh", include_str!("bfloat16.cuh")),
+    ("reduce.cuh", include_str!("reduce.cuh")),
+    ("shared.cuh", include_str!("shared.cuh")),
+];
 
 /// The source of an op's kernels.
 pub(crate) struct Source {
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn every_op_compiles() {
         let Some(compiler) = compiler() else { return };
-        for source in [crate::kernels::adamw::cuda::SOURCE, crate::kernels::rms_norm::cuda::SOURCE] {
+        for source in crate::kernels::cuda::SOURCES {
             for architecture in ["sm_80", "sm_90a"] {
                 let cubin = compiler.compile(source, architecture).unwrap();
                 assert_eq!(&cubin[..4], b"\x7fELF", "{} for {architecture}", source.file);

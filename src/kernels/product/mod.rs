@@ -6,6 +6,8 @@
 //! in bfloat16 gives what the same numbers in f32 give.
 
 pub(super) mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 mod packed;
 mod tile;
 mod widened;
@@ -66,9 +68,12 @@ pub fn forward<'a>(
     const OP: &str = "product";
     let w = w.into();
     shape.check(OP, x.len(), w.len(), y.len())?;
-    dispatch!(device, OP, cpu(threads) => {
-        cpu::forward(threads, shape, x.host(OP)?, w.host(OP)?, y.host(OP)?, accumulate)
-    })
+    dispatch!(device, OP,
+        cpu(threads) => cpu::forward(threads, shape, x.host(OP)?, w.host(OP)?, y.host(OP)?, accumulate),
+        cuda(cuda) => {
+            cuda::forward(cuda, OP, shape, &x.cuda(OP, cuda)?, w, &mut y.cuda(OP, cuda)?, accumulate)
+        },
+    )
 }
 
 /// dx = dy Wᵀ, or dx += dy Wᵀ where `accumulate`.
@@ -86,9 +91,12 @@ pub fn backward_input<'a>(
     const OP: &str = "product, gradient of the input";
     let w = w.into();
     shape.check(OP, dx.len(), w.len(), dy.len())?;
-    dispatch!(device, OP, cpu(threads) => {
-        cpu::backward_input(threads, shape, dy.host(OP)?, w.host(OP)?, dx.host(OP)?, accumulate)
-    })
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward_input(threads, shape, dy.host(OP)?, w.host(OP)?, dx.host(OP)?, accumulate),
+        cuda(cuda) => {
+            cuda::backward_input(cuda, OP, shape, &dy.cuda(OP, cuda)?, w, &mut dx.cuda(OP, cuda)?, accumulate)
+        },
+    )
 }
 
 /// dW += xᵀ dy.
@@ -104,9 +112,12 @@ pub fn backward_weight(
 ) -> Result<(), KernelError> {
     const OP: &str = "product, gradient of the weight";
     shape.check(OP, x.len(), dw.len(), dy.len())?;
-    dispatch!(device, OP, cpu(threads) => {
-        cpu::backward_weight(threads, shape, x.host(OP)?, dy.host(OP)?, dw.host(OP)?)
-    })
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward_weight(threads, shape, x.host(OP)?, dy.host(OP)?, dw.host(OP)?),
+        cuda(cuda) => {
+            cuda::backward_weight(cuda, OP, shape, &x.cuda(OP, cuda)?, &dy.cuda(OP, cuda)?, &mut dw.cuda(OP, cuda)?)
+        },
+    )
 }
 
 #[cfg(test)]

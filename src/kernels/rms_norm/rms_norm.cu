@@ -41,7 +41,7 @@ rms_norm_backward_x(const float* __restrict__ x, const float* __restrict__ weigh
 }
 
 // The sums of dy x r over the rows of each part: `parts` is [parts, width], part p has the rows from
-// p * part_rows, and a thread has one column of one part.
+// p * part_rows, and a thread has one column of one part. columns.cu sums the parts.
 extern "C" __global__ void __launch_bounds__(128)
 rms_norm_backward_weight_parts(const float* __restrict__ x, const float* __restrict__ scale,
                                const float* __restrict__ dy, float* __restrict__ parts, size_t rows,
@@ -56,16 +56,4 @@ rms_norm_backward_weight_parts(const float* __restrict__ x, const float* __restr
         sum += dy[row * width + j] * x[row * width + j] * scale[row];
     }
     parts[blockIdx.y * width + j] = sum;
-}
-
-// dw += the sum of the parts, first to last.
-extern "C" __global__ void __launch_bounds__(128)
-rms_norm_backward_weight_sum(const float* __restrict__ parts, float* __restrict__ dw, size_t count,
-                             size_t width) {
-    const size_t j = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
-    if (j >= width) return;
-    float sum = 0.0f;
-#pragma unroll 8
-    for (size_t part = 0; part < count; ++part) sum += parts[part * width + j];
-    dw[j] += sum;
 }

@@ -2,11 +2,13 @@
 //! position × θ^(−2j/d), in the half-split layout of the Llama family.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 mod scaling;
 
 pub use scaling::Scaling;
 
-use super::{Buffer, Device, KernelError, View, ViewMut, dispatch};
+use super::{Buffer, Device, Indices, KernelError, ViewMut, dispatch};
 
 /// Cosines and sines of every position and pair.
 #[derive(Debug)]
@@ -64,19 +66,30 @@ pub fn rotate(
     direction: Direction,
     heads: usize,
     stride: usize,
-    positions: View<'_, u32>,
+    positions: &Indices,
     x: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rotary";
     x.expect(OP, "x", positions.len() * stride)?;
-    dispatch!(device, OP, cpu(threads) => {
-        let positions = positions.host(OP)?;
-        if let Some(&position) = positions.iter().find(|&&position| position as usize >= table.positions) {
-            return Err(KernelError::Position { position: position as usize, positions: table.positions });
-        }
-        let (cos, sin) = (table.cos.view().host(OP)?, table.sin.view().host(OP)?);
-        cpu::rotate(threads, table.head_size, cos, sin, direction, heads, stride, positions, x.host(OP)?)
-    })
+    if heads * table.head_size > stride {
+        return Err(KernelError::Shape {
+            op: OP,
+            buffer: "row",
+            got: stride,
+            needed: heads * table.head_size,
+        });
+    }
+    if let Some(position) = positions.first_from(table.positions) {
+        return Err(KernelError::Position { position: position as usize, positions: table.positions });
+    }
+    dispatch!(device, OP,
+        cpu(threads) => {
+            let (cos, sin) = (table.cos.view().host(OP)?, table.sin.view().host(OP)?);
+            let positions = positions.host();
+            cpu::rotate(threads, table.head_size, cos, sin, direction, heads, stride, positions, x.host(OP)?)
+        },
+        cuda(cuda) => cuda::rotate(cuda, OP, table, direction, heads, stride, positions, x),
+    )
 }
 
 #[cfg(test)]
@@ -88,23 +101,14 @@ mod tests {
     fn turns_pairs_by_the_angle_and_back() {
         let (heads, head_size, stride) = (2, 6, 15);
         let table = Table::new(&Device::cpu(), head_size, 50, 100.0, Scaling::None).unwrap();
-        let positions = [0_u32, 7, 49];
+        let positions = Device::cpu().indices(&[0, 7, 49]).unwrap();
         let x = uniform("x", 3 * stride);
         let mut y = x.clone();
         let turn = |direction, y: &mut [f32]| {
-            rotate(
-                &Device::cpu(),
-                &table,
-                direction,
-                heads,
-                stride,
-                View::Host(&positions),
-                ViewMut::Host(y),
-            )
-            .unwrap();
+            rotate(&Device::cpu(), &table, direction, heads, stride, &positions, ViewMut::Host(y)).unwrap();
         };
         turn(Direction::Forward, &mut y);
-        for (row, &position) in positions.iter().enumerate() {
+        for (row, &position) in positions.host().iter().enumerate() {
             for head in 0..heads {
                 for pair in 0..3 {
                     let angle = position as f32 * 100_f32.powf(-2.0 * pair as f32 / 6.0);
@@ -123,9 +127,8 @@ mod tests {
     #[test]
     fn a_position_beyond_the_table_is_an_error() {
         let table = Table::new(&Device::cpu(), 2, 4, 100.0, Scaling::None).unwrap();
-        let x = &mut [0.0; 2];
-        let error =
-            rotate(&Device::cpu(), &table, Direction::Forward, 1, 2, View::Host(&[4]), ViewMut::Host(x));
+        let (positions, x) = (Device::cpu().indices(&[4]).unwrap(), &mut [0.0; 2]);
+        let error = rotate(&Device::cpu(), &table, Direction::Forward, 1, 2, &positions, ViewMut::Host(x));
         assert_eq!(error, Err(KernelError::Position { position: 4, positions: 4 }));
     }
 }

@@ -1,6 +1,8 @@
 //! Numbers times a constant: an adapter's α / r.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
 use super::{Device, KernelError, ViewMut, dispatch};
 
@@ -10,7 +12,10 @@ use super::{Device, KernelError, ViewMut, dispatch};
 /// If the buffer is not this device's.
 pub fn forward(device: &Device, factor: f32, x: ViewMut<'_>) -> Result<(), KernelError> {
     const OP: &str = "scale";
-    dispatch!(device, OP, cpu(threads) => cpu::forward(threads, factor, x.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => cpu::forward(threads, factor, x.host(OP)?),
+        cuda(cuda) => cuda::forward(cuda, OP, factor, x),
+    )
 }
 
 #[cfg(test)]

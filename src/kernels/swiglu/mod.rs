@@ -1,6 +1,8 @@
 //! SwiGLU (Shazeer, 2020): a = silu(g) u with silu(g) = g / (1 + e^−g).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
 use super::{Device, KernelError, View, ViewMut, dispatch};
 
@@ -12,7 +14,10 @@ pub fn forward(device: &Device, hidden: usize, gate_up: View<'_>, a: ViewMut<'_>
     const OP: &str = "swiglu";
     gate_up.expect(OP, "gate_up", 2 * a.len())?;
     a.expect(OP, "a", a.len() / hidden * hidden)?;
-    dispatch!(device, OP, cpu(threads) => cpu::forward(threads, hidden, gate_up.host(OP)?, a.host(OP)?))
+    dispatch!(device, OP,
+        cpu(threads) => cpu::forward(threads, hidden, gate_up.host(OP)?, a.host(OP)?),
+        cuda(cuda) => cuda::forward(cuda, OP, hidden, gate_up, a),
+    )
 }
 
 /// The gradient of `gate_up` from `gate_up` and `da` `[n, hidden]`, written to `d_gate_up`.
@@ -28,10 +33,12 @@ pub fn backward(
 ) -> Result<(), KernelError> {
     const OP: &str = "swiglu, gradient";
     gate_up.expect(OP, "gate_up", 2 * da.len())?;
+    da.expect(OP, "da", da.len() / hidden * hidden)?;
     d_gate_up.expect(OP, "d_gate_up", 2 * da.len())?;
-    dispatch!(device, OP, cpu(threads) => {
-        cpu::backward(threads, hidden, gate_up.host(OP)?, da.host(OP)?, d_gate_up.host(OP)?)
-    })
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward(threads, hidden, gate_up.host(OP)?, da.host(OP)?, d_gate_up.host(OP)?),
+        cuda(cuda) => cuda::backward(cuda, OP, hidden, gate_up, da, d_gate_up),
+    )
 }
 
 #[cfg(test)]

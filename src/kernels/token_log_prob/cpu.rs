@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::OutputLayer;
-use crate::kernels::product::{Shape, cpu as product};
+use crate::kernels::product::cpu as product;
 use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
 use crate::kernels::{HostWeight, Threads};
 
@@ -18,12 +18,6 @@ const ROWS: usize = 16;
 /// Tokens of a block: by the vocabulary alone, so that a group's sums are the same in all runs.
 fn block(vocabulary: usize) -> usize {
     (HELD / vocabulary).clamp(FEWEST, 2048)
-}
-
-impl OutputLayer {
-    fn shape(self, rows: usize) -> Shape {
-        Shape { rows, inputs: self.width, outputs: self.vocabulary, layout: self.layout }
-    }
 }
 
 pub(super) fn forward(

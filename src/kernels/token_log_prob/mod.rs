@@ -6,11 +6,13 @@
 //! gradients a of log π and b of H: dz_j = a (1[j = y] − π_j) − b π_j (z_j − ln Σ e^z + H).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
 use std::ops::Range;
 
-use super::product::WeightLayout;
-use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
+use super::product::{Shape, WeightLayout};
+use super::{Device, Indices, KernelError, View, ViewMut, Weight, dispatch};
 
 /// The output layer's sizes, and the sampling temperature that logits are divided by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,9 +47,14 @@ impl OutputLayer {
         Ok(())
     }
 
-    fn check_tokens(&self, op: &'static str, targets: &[u32]) -> Result<(), KernelError> {
-        match targets.iter().find(|&&token| token as usize >= self.vocabulary) {
-            Some(&token) => Err(KernelError::Token { op, token, vocabulary: self.vocabulary }),
+    /// Of the product of that many rows.
+    fn shape(self, rows: usize) -> Shape {
+        Shape { rows, inputs: self.width, outputs: self.vocabulary, layout: self.layout }
+    }
+
+    fn check_tokens(&self, op: &'static str, targets: &Indices) -> Result<(), KernelError> {
+        match targets.first_from(self.vocabulary) {
+            Some(token) => Err(KernelError::Token { op, token, vocabulary: self.vocabulary }),
             None => Ok(()),
         }
     }
@@ -64,7 +71,7 @@ pub fn forward<'a>(
     layer: OutputLayer,
     hidden: View<'_>,
     weight: impl Into<Weight<'a>>,
-    targets: View<'_, u32>,
+    targets: &Indices,
     log_prob: ViewMut<'_>,
     entropy: ViewMut<'_>,
     log_sum: ViewMut<'_>,
@@ -77,15 +84,17 @@ pub fn forward<'a>(
     entropy.expect(OP, "entropy", n)?;
     log_sum.expect(OP, "log_sum", n)?;
     logits.as_ref().map_or(Ok(()), |logits| logits.expect(OP, "logits", n * layer.vocabulary))?;
-    dispatch!(device, OP, cpu(threads) => {
-        let targets = targets.host(OP)?;
-        layer.check_tokens(OP, targets)?;
-        cpu::forward(
-            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
+    layer.check_tokens(OP, targets)?;
+    dispatch!(device, OP,
+        cpu(threads) => cpu::forward(
+            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets.host(),
             log_prob.host(OP)?, entropy.host(OP)?, log_sum.host(OP)?,
             logits.map(|logits| logits.host(OP)).transpose()?,
-        )
-    })
+        ),
+        cuda(cuda) => cuda::forward(
+            cuda, OP, layer, hidden, weight, targets, (log_prob, entropy, log_sum), logits,
+        ),
+    )
 }
 
 /// `d_hidden` (written) and, where it is wanted, `d_weight` (added to) from the gradients of both results. `logits` are
@@ -102,7 +111,7 @@ pub fn backward<'a>(
     layer: OutputLayer,
     hidden: View<'_>,
     weight: impl Into<Weight<'a>>,
-    targets: View<'_, u32>,
+    targets: &Indices,
     kept: (View<'_>, View<'_>),
     gradients: (View<'_>, View<'_>),
     groups: &[Range<usize>],
@@ -127,16 +136,19 @@ pub fn backward<'a>(
         let (Ok(got) | Err(got)) = held;
         return Err(KernelError::Shape { op: OP, buffer: "groups", got, needed: n });
     }
-    dispatch!(device, OP, cpu(threads) => {
-        let targets = targets.host(OP)?;
-        layer.check_tokens(OP, targets)?;
-        cpu::backward(
-            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets,
+    layer.check_tokens(OP, targets)?;
+    dispatch!(device, OP,
+        cpu(threads) => cpu::backward(
+            threads, layer, hidden.host(OP)?, weight.host(OP)?, targets.host(),
             (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
             groups, d_hidden.host(OP)?, d_weight.map(|d_weight| d_weight.host(OP)).transpose()?,
             logits.map(|logits| logits.host(OP)).transpose()?,
-        )
-    })
+        ),
+        cuda(cuda) => cuda::backward(
+            cuda, OP, layer, hidden, weight, targets, (entropy, log_sum), (d_log_prob, d_entropy), groups,
+            d_hidden, d_weight, logits,
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -148,7 +160,8 @@ mod tests {
         let mut results = [(); 3].map(|()| vec![f32::NAN; targets.len()]);
         let [log_prob, entropy, log_sum] = &mut results;
         let m = ViewMut::Host;
-        let (h, w, t) = (View::Host(hidden), View::Host(weight), View::Host(targets));
+        let (h, w) = (View::Host(hidden), View::Host(weight));
+        let t = &Device::cpu().indices(targets).unwrap();
         forward(&Device::cpu(), layer, h, w, t, m(log_prob), m(entropy), m(log_sum), None).unwrap();
         results
     }
@@ -188,7 +201,7 @@ mod tests {
                     layer,
                     v(&hidden),
                     v(&weight),
-                    View::Host(&targets),
+                    &Device::cpu().indices(&targets).unwrap(),
                     kept,
                     gradients,
                     &groups,
@@ -200,7 +213,8 @@ mod tests {
                 let mut logits = vec![f32::NAN; n * vocabulary];
                 let mut unused = [(); 3].map(|()| vec![0.0; n]);
                 let [p, q, r] = &mut unused;
-                let (h, w, t) = (v(&hidden), v(&weight), View::Host(&targets));
+                let (h, w) = (v(&hidden), v(&weight));
+                let t = &Device::cpu().indices(&targets).unwrap();
                 let (p, q, r) = (ViewMut::Host(p), ViewMut::Host(q), ViewMut::Host(r));
                 let kept_logits = Some(ViewMut::Host(&mut logits));
                 forward(&Device::cpu(), layer, h, w, t, p, q, r, kept_logits).unwrap();
@@ -250,7 +264,8 @@ mod tests {
         }
         for &count in passes {
             let rows = start..start + count;
-            let (h, t) = (&hidden[start * width..rows.end * width], View::Host(&targets[rows.clone()]));
+            let h = &hidden[start * width..rows.end * width];
+            let t = &Device::cpu().indices(&targets[rows.clone()]).unwrap();
             let [mut log_prob, mut entropy, mut log_sum] = [(); 3].map(|()| vec![f32::NAN; count]);
             let mut logits = vec![f32::NAN; if keep { count * vocabulary } else { 0 }];
             let (x, y, z) = (m(&mut log_prob), m(&mut entropy), m(&mut log_sum));
@@ -294,7 +309,7 @@ mod tests {
             let groups: Vec<_> = groups.into_iter().map(|[start, end]| start..end).collect();
             let mut d_hidden = [0.0; 2];
             let (pair, d) = ((v(&two), v(&two)), ViewMut::Host(&mut d_hidden));
-            let t = View::Host(&[0, 1]);
+            let t = &Device::cpu().indices(&[0, 1]).unwrap();
             let error =
                 backward(&Device::cpu(), layer, v(&two), v(&two), t, pair, pair, &groups, d, None, None);
             let message = format!("token_log_prob, gradient: `groups` holds {held} numbers, 2 are needed");
@@ -308,9 +323,9 @@ mod tests {
         let mut results = [[0.0]; 3];
         let [a, b, c] = &mut results;
         let (h, w) = (View::Host(&[0.0]), View::Host(&[0.0, 0.0]));
+        let t = Device::cpu().indices(&[2]).unwrap();
         let m = |x| ViewMut::Host(x);
-        let error =
-            forward(&Device::cpu(), layer, h, w, View::Host(&[2]), m(a), m(b), m(c), None).unwrap_err();
+        let error = forward(&Device::cpu(), layer, h, w, &t, m(a), m(b), m(c), None).unwrap_err();
         assert!(error.to_string().contains("token 2 is not in a vocabulary of 2"));
     }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::places::{LayerPlaces, Place, Values};
 use super::{Trunk, copy};
+use crate::kernels::attention::Rows;
 use crate::kernels::rotary::Direction;
-use crate::kernels::{Buffer, Device, KernelError, attention, bias, rms_norm, rotary, swiglu};
+use crate::kernels::{Buffer, Device, Indices, KernelError, attention, bias, rms_norm, rotary, swiglu};
 use crate::model::arch::Dims;
 
 /// What a pass over all tokens of a batch runs on.
@@ -15,8 +16,8 @@ pub(super) struct Pass<'a> {
     /// The trunk's, or one with its memory and other threads.
     pub(super) device: &'a Device,
     pub(super) w: Values<'a>,
-    pub(super) offsets: &'a Buffer<u32>,
-    pub(super) positions: &'a Buffer<u32>,
+    pub(super) rows: &'a Rows,
+    pub(super) positions: &'a Indices,
     /// Tokens over which gradients of parameters are summed by themselves.
     pub(super) groups: &'a [Range<usize>],
 }
@@ -96,7 +97,7 @@ impl Layer {
 
     /// All activations from x, up to what the last product reads.
     fn activate(&mut self, pass: Pass<'_>, place: &LayerPlaces) -> Result<(), KernelError> {
-        let Pass { trunk, device, w, offsets, positions, .. } = pass;
+        let Pass { trunk, device, w, rows, positions, .. } = pass;
         let Trunk { dims, rotary: table, .. } = trunk;
         let (heads, n) = (dims.attention(), positions.len());
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
@@ -113,9 +114,9 @@ impl Layer {
         let biased = place.qkv_bias.is_some();
         place.qkv.forward(device, w, n, normed1, qkv, &mut low[0], biased)?;
         let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
-        rotary::rotate(device, table, Direction::Forward, turned, stride, positions.view(), qkv.view_mut())?;
+        rotary::rotate(device, table, Direction::Forward, turned, stride, positions, qkv.view_mut())?;
         let (result, kept) = (attended.view_mut(), log_sum.view_mut());
-        attention::forward(device, heads, offsets.view(), qkv.view(), result, kept)?;
+        attention::forward(device, heads, rows, qkv.view(), result, kept)?;
         copy(device, x, middle)?;
         place.attention_out.forward(device, w, n, attended, middle, &mut low[1], true)?;
 
@@ -171,7 +172,7 @@ impl Layer {
         gradients: &mut Gradients,
         dw: &mut Buffer,
     ) -> Result<(), KernelError> {
-        let Pass { trunk, device, w, offsets, positions, groups } = pass;
+        let Pass { trunk, device, w, rows, positions, groups } = pass;
         let Trunk { dims, rotary: table, .. } = trunk;
         let heads = dims.attention();
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
@@ -190,7 +191,7 @@ impl Layer {
         attention::backward(
             device,
             heads,
-            offsets.view(),
+            rows,
             qkv.view(),
             attended.view(),
             log_sum.view(),
@@ -198,7 +199,7 @@ impl Layer {
             d.qkv.view_mut(),
         )?;
         let (turned, stride, d_qkv) = (heads.queries + heads.keys, heads.qkv_width(), d.qkv.view_mut());
-        rotary::rotate(device, table, Direction::Backward, turned, stride, positions.view(), d_qkv)?;
+        rotary::rotate(device, table, Direction::Backward, turned, stride, positions, d_qkv)?;
         for group in groups {
             let Some(db) = place.qkv_bias.as_ref().and_then(|place| place.gradient(dw)) else { break };
             bias::backward(device, d.qkv.slice(group.start * stride..group.end * stride), db)?;

@@ -21,7 +21,8 @@ use super::batch::Batch;
 use super::error::ModelError;
 use super::gradient::Sums;
 use super::tuning::Tuning;
-use crate::kernels::{Buffer, Device, KernelError, embedding, rms_norm, rotary};
+use crate::kernels::attention::Rows;
+use crate::kernels::{Buffer, Device, Indices, KernelError, embedding, rms_norm, rotary};
 use layer::{Gradients, Layer, Pass, norm_backward};
 pub(crate) use places::{Finder, Matrix, Place, Places, Values};
 
@@ -40,9 +41,9 @@ pub struct Trunk {
 /// What a forward pass keeps for the backward pass.
 #[derive(Debug)]
 pub(crate) struct Activations {
-    tokens: Buffer<u32>,
-    offsets: Buffer<u32>,
-    positions: Buffer<u32>,
+    tokens: Indices,
+    rows: Rows,
+    positions: Indices,
     /// [`Batch::groups`]
     groups: Vec<Range<usize>>,
     /// Of the layers that the backward pass goes through: the last ones.
@@ -114,16 +115,16 @@ impl Trunk {
     ) -> Result<Activations, KernelError> {
         let Self { dims, places, .. } = self;
         let n = batch.tokens.len();
-        let tokens = device.upload(&batch.tokens)?;
-        let offsets = device.upload(&batch.offsets)?;
-        let positions = device.upload(&batch.positions)?;
+        let tokens = device.indices(&batch.tokens)?;
+        let rows = Rows::new(device, &batch.offsets)?;
+        let positions = device.indices(&batch.positions)?;
         let groups = batch.groups();
-        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions, groups: &groups };
+        let pass = Pass { trunk: self, device, w, rows: &rows, positions: &positions, groups: &groups };
         let kept_from = if keep == Keep::Nothing { dims.layers } else { places.lowest() };
         let mut layers = Vec::with_capacity(dims.layers - kept_from);
         let mut x = device.scratch(n * dims.width)?;
         let (table, first) = (w.weight(&places.embedding), x.view_mut());
-        embedding::forward(device, dims.width, table, tokens.view(), first)?;
+        embedding::forward(device, dims.width, table, &tokens, first)?;
         // Layers that are not kept use the buffers of one.
         let mut shared = None;
         for (index, place) in places.layers.iter().enumerate() {
@@ -152,7 +153,7 @@ impl Trunk {
         let mut hidden = device.scratch(n * dims.width)?;
         let (norm, result, kept) = (w.at(&places.norm), hidden.view_mut(), scale.view_mut());
         rms_norm::forward(device, dims.width, dims.norm_epsilon, x.view(), norm, result, kept)?;
-        Ok(Activations { tokens, offsets, positions, groups, layers, last: x, scale, hidden })
+        Ok(Activations { tokens, rows, positions, groups, layers, last: x, scale, hidden })
     }
 
     /// Adds the gradient of what is trained to `sums`, from that of the hidden states `[N, width]`: group by group, so
@@ -168,14 +169,14 @@ impl Trunk {
         sums: &mut Sums,
     ) -> Result<(), KernelError> {
         let Self { dims, device, places, .. } = self;
-        let Activations { tokens, offsets, positions, groups, layers, last, scale, .. } = kept;
+        let Activations { tokens, rows, positions, groups, layers, last, scale, .. } = kept;
         let n = tokens.len();
         let needed = dims.layers - places.lowest();
         if layers.len() != needed {
             let got = layers.len();
             return Err(KernelError::Shape { op: "trunk, gradient", buffer: "layers kept", got, needed });
         }
-        let pass = Pass { trunk: self, device, w, offsets: &offsets, positions: &positions, groups: &groups };
+        let pass = Pass { trunk: self, device, w, rows: &rows, positions: &positions, groups: &groups };
         let dw = &mut sums.values;
         let mut dx = device.zeros(n * dims.width)?;
         norm_backward(pass, &last, &places.norm, &scale, d_hidden, &mut dx, dw)?;
@@ -197,9 +198,7 @@ impl Trunk {
             again = Some(layer);
         }
         match places.embedding {
-            Place::Trained(..) => {
-                sums.embedded.add(device, dims.width, &device.download(tokens.view())?, &dx)
-            }
+            Place::Trained(..) => sums.embedded.add(device, dims.width, tokens.host(), &dx),
             Place::Frozen(_) => Ok(()),
         }
     }
@@ -243,10 +242,10 @@ mod tests {
                 batch.offsets.push(batch.tokens.len() as u32);
             }
             let kept = trunk.forward(values, &batch, Keep::All).unwrap();
-            let Activations { tokens, offsets, positions, groups: _, layers, last, scale, hidden } = kept;
+            let Activations { tokens, rows, positions, groups: _, layers, last, scale, hidden } = kept;
             assert_eq!(
-                (tokens.len(), positions.len(), offsets.len()),
-                (batch.tokens(), batch.tokens(), lengths.len() + 1)
+                (tokens.len(), positions.len(), rows.tokens()),
+                (batch.tokens(), batch.tokens(), batch.tokens())
             );
             let numbers = |kept| match kept {
                 Kept::All(layer) => layer.len(),

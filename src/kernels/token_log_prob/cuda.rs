@@ -1,0 +1,183 @@
+//! Log-probabilities and entropies on CUDA: the logits of a block of tokens at a time, each token a block of threads.
+
+use std::ops::Range;
+
+use cudarc::driver::PushKernelArg;
+
+use super::OutputLayer;
+use crate::kernels::cuda::{Cuda, Source, run};
+use crate::kernels::product::cuda as product;
+use crate::kernels::{Buffer, Indices, KernelError, View, ViewMut, Weight};
+
+pub(in crate::kernels) const SOURCE: &Source =
+    &Source { file: "token_log_prob.cu", code: include_str!("token_log_prob.cu") };
+
+const THREADS: u32 = 256;
+/// Logits held at once where they are not kept, 256 MiB; or those of [`FEWEST`] tokens.
+const HELD: usize = 1 << 26;
+/// Tokens of a block at least: a product of fewer rows leaves a part of a large device idle.
+const FEWEST: usize = 512;
+/// And at most.
+const MOST: usize = 8192;
+
+/// Tokens of a block: by the vocabulary alone, so that a group's sums are the same in all runs.
+fn block(vocabulary: usize) -> usize {
+    (HELD / vocabulary.max(1)).clamp(FEWEST, MOST)
+}
+
+pub(super) fn forward(
+    cuda: &Cuda,
+    op: &'static str,
+    layer: OutputLayer,
+    hidden: View<'_>,
+    weight: Weight<'_>,
+    targets: &Indices,
+    (log_prob, entropy, log_sum): (ViewMut<'_>, ViewMut<'_>, ViewMut<'_>),
+    kept: Option<ViewMut<'_>>,
+) -> Result<(), KernelError> {
+    let OutputLayer { width, vocabulary, temperature, .. } = layer;
+    let (mut log_prob, mut entropy) = (log_prob.cuda(op, cuda)?, entropy.cuda(op, cuda)?);
+    let (n, mut log_sum, indices) = (targets.len(), log_sum.cuda(op, cuda)?, targets.cuda(op, cuda)?);
+    let hidden = hidden.cuda(op, cuda)?;
+    // Where all are kept, there is room for all at once.
+    let (block, mut held) = match &kept {
+        Some(_) => (n.max(1), Buffer::Cuda(cuda.any(0)?)),
+        None => (block(vocabulary), Buffer::Cuda(cuda.any(block(vocabulary).min(n) * vocabulary)?)),
+    };
+    let mut z = kept.unwrap_or_else(|| held.view_mut()).cuda(op, cuda)?;
+    let kernel = cuda.kernel(SOURCE, "token_log_prob_forward")?;
+    let inverse = 1.0 / temperature;
+    for start in (0..n).step_by(block) {
+        let end = n.min(start + block);
+        let mut z = z.slice_mut(..(end - start) * vocabulary);
+        let hidden = hidden.slice(start * width..end * width);
+        product::forward(cuda, op, layer.shape(end - start), &hidden, weight, &mut z, false)?;
+        let (mut log_prob, mut entropy) = (log_prob.slice_mut(start..end), entropy.slice_mut(start..end));
+        let (mut log_sum, indices) = (log_sum.slice_mut(start..end), indices.slice(start..end));
+        let mut call = cuda.call(&kernel);
+        call.arg(&mut z).arg(&indices).arg(&mut log_prob).arg(&mut entropy).arg(&mut log_sum);
+        call.arg(&vocabulary).arg(&inverse);
+        // SAFETY: the kernel's arguments; each of the block's tokens has a block of threads, a row of z and one number of
+        // each of the others, and the op has checked the targets against the vocabulary.
+        unsafe { run(call, (end - start, 1), THREADS) }?;
+    }
+    Ok(())
+}
+
+pub(super) fn backward(
+    cuda: &Cuda,
+    op: &'static str,
+    layer: OutputLayer,
+    hidden: View<'_>,
+    weight: Weight<'_>,
+    targets: &Indices,
+    (entropy, log_sum): (View<'_>, View<'_>),
+    (d_log_prob, d_entropy): (View<'_>, View<'_>),
+    groups: &[Range<usize>],
+    d_hidden: ViewMut<'_>,
+    d_weight: Option<ViewMut<'_>>,
+    kept: Option<ViewMut<'_>>,
+) -> Result<(), KernelError> {
+    let OutputLayer { width, vocabulary, temperature, .. } = layer;
+    let (hidden, mut d_hidden) = (hidden.cuda(op, cuda)?, d_hidden.cuda(op, cuda)?);
+    let (entropy, log_sum) = (entropy.cuda(op, cuda)?, log_sum.cuda(op, cuda)?);
+    let (d_log_prob, d_entropy) = (d_log_prob.cuda(op, cuda)?, d_entropy.cuda(op, cuda)?);
+    let (n, indices) = (targets.len(), targets.cuda(op, cuda)?);
+    let mut d_weight = d_weight.map(|d_weight| d_weight.cuda(op, cuda)).transpose()?;
+    let block = block(vocabulary);
+    let is_kept = kept.is_some();
+    let mut held = Buffer::Cuda(cuda.any(if is_kept { 0 } else { block.min(n) * vocabulary })?);
+    let mut z = kept.unwrap_or_else(|| held.view_mut()).cuda(op, cuda)?;
+    let kernel = cuda.kernel(SOURCE, "token_log_prob_backward")?;
+    let inverse = 1.0 / temperature;
+    let blocks = groups
+        .iter()
+        .flat_map(|group| group.clone().step_by(block).map(move |start| start..group.end.min(start + block)));
+    for Range { start, end } in blocks {
+        let shape = layer.shape(end - start);
+        let hidden = hidden.slice(start * width..end * width);
+        let first = if is_kept { start * vocabulary } else { 0 };
+        let mut z = z.slice_mut(first..first + (end - start) * vocabulary);
+        if !is_kept {
+            product::forward(cuda, op, shape, &hidden, weight, &mut z, false)?;
+        }
+        let (indices, entropy) = (indices.slice(start..end), entropy.slice(start..end));
+        let (log_sum, d_log_prob) = (log_sum.slice(start..end), d_log_prob.slice(start..end));
+        let d_entropy = d_entropy.slice(start..end);
+        let mut call = cuda.call(&kernel);
+        call.arg(&mut z).arg(&indices).arg(&entropy).arg(&log_sum).arg(&d_log_prob).arg(&d_entropy);
+        call.arg(&vocabulary).arg(&inverse);
+        // SAFETY: as in the forward pass.
+        unsafe { run(call, (end - start, 1), THREADS) }?;
+        let dz = z.as_view();
+        let mut d_hidden = d_hidden.slice_mut(start * width..end * width);
+        product::backward_input(cuda, op, shape, &dz, weight, &mut d_hidden, false)?;
+        if let Some(d_weight) = &mut d_weight {
+            product::backward_weight(cuda, op, shape, &hidden, &dz, d_weight)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OutputLayer, backward, forward};
+    use crate::kernels::product::WeightLayout;
+    use crate::kernels::test_values::{poisoned, twins, uniform};
+    use crate::kernels::{Buffer, ViewMut};
+
+    #[test]
+    fn both_devices_agree_with_logits_kept_and_without() {
+        for (n, width, vocabulary) in [(0, 3, 5), (1, 1, 1), (33, 16, 31), (7, 8, 300), (1100, 4, 33)] {
+            for (layout, keep) in [(WeightLayout::InOut, true), (WeightLayout::OutIn, false)] {
+                let layer = OutputLayer { width, vocabulary, layout, temperature: 0.7 };
+                // logits of some 50, of which the last bit is 4e-6
+                twins([2e-5, 2e-5, 1e-5, 1e-4, 1e-4], |device| {
+                    let scaled = |name, len| {
+                        device.upload(&uniform(name, len).iter().map(|x| 3.0 * x).collect::<Vec<_>>())
+                    };
+                    let (hidden, weight) =
+                        (scaled("hidden", n * width)?, scaled("weight", width * vocabulary)?);
+                    let tokens: Vec<u32> = (0..n as u32).map(|i| i * 7 % vocabulary as u32).collect();
+                    let targets = device.indices(&tokens)?;
+                    let mut results = [poisoned(device, n)?, poisoned(device, n)?, poisoned(device, n)?];
+                    let mut logits = keep.then(|| poisoned(device, n * vocabulary)).transpose()?;
+                    let [log_prob, entropy, log_sum] = &mut results;
+                    let views = (log_prob.view_mut(), entropy.view_mut(), log_sum.view_mut());
+                    let kept = logits.as_mut().map(Buffer::view_mut);
+                    forward(
+                        device,
+                        layer,
+                        hidden.view(),
+                        weight.view(),
+                        &targets,
+                        views.0,
+                        views.1,
+                        views.2,
+                        kept,
+                    )?;
+                    let (d_log_prob, d_entropy) =
+                        (device.upload(&uniform("a", n))?, device.upload(&uniform("b", n))?);
+                    let (mut d_hidden, mut d_weight) =
+                        (poisoned(device, n * width)?, device.upload(&vec![1.0; width * vocabulary])?);
+                    let kept: Option<ViewMut<'_>> = logits.as_mut().map(Buffer::view_mut);
+                    backward(
+                        device,
+                        layer,
+                        hidden.view(),
+                        weight.view(),
+                        &targets,
+                        (entropy.view(), log_sum.view()),
+                        (d_log_prob.view(), d_entropy.view()),
+                        &[0..n / 3, n / 3..n],
+                        d_hidden.view_mut(),
+                        Some(d_weight.view_mut()),
+                        kept,
+                    )?;
+                    let [log_prob, entropy, log_sum] = results;
+                    Ok([log_prob, entropy, log_sum, d_hidden, d_weight])
+                });
+            }
+        }
+    }
+}
