@@ -1,0 +1,156 @@
+//! Models on a CUDA device: the same numbers as on the CPU, whatever is trained of them and however it is held. Skipped
+//! where there is no such device.
+#![cfg(feature = "cuda")]
+
+use std::num::NonZeroUsize;
+
+use pspo::data::numbers::{LoraAlpha, Temperature};
+use pspo::data::{Seed, Sequence};
+use pspo::kernels::{Device, KernelError};
+use pspo::model::tensor::{SumTo, vector};
+use pspo::model::{
+    AdamW, AdamWConfig, Arch, Batch, Lora, Policy, Precision, Projection, ScalarModel, Tuning, backward, init,
+};
+
+pspo::arch! {
+    struct Grouped {
+        name: "grouped", vocabulary: 300, width: 48, layers: 3, heads: 3, kv_heads: 1, head_size: 16, hidden: 70,
+        positions: 200,
+    }
+}
+
+pspo::arch! {
+    struct Tied {
+        name: "tied", vocabulary: 130, width: 40, layers: 2, heads: 2, kv_heads: 2, head_size: 20, hidden: 33,
+        positions: 200, tied: true, qkv_bias: true,
+    }
+}
+
+const HOT: Temperature = Temperature::new(0.8);
+
+fn cuda() -> Option<Device> {
+    match Device::cuda(0) {
+        Ok(device) => Some(device),
+        Err(why @ (KernelError::MissingLibrary { .. } | KernelError::NoDevice { .. })) => {
+            println!("skipped: no CUDA device ({why})");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Rows of many lengths, one of them longer than a tile of attention.
+fn rows(vocabulary: u32) -> Vec<Sequence> {
+    let tokens = |from: u32, len: u32| (from..from + len).map(|i| (i * i * 5 + i * 3) % vocabulary).collect();
+    let row = |prompt, response| Sequence {
+        prompt: tokens(prompt, prompt),
+        response: tokens(response + 7, response),
+    };
+    vec![row(3, 4), row(1, 1), row(2, 0), row(60, 75), row(2, 31)]
+}
+
+fn lora() -> Tuning {
+    let (rank, alpha) = (NonZeroUsize::new(3).unwrap(), LoraAlpha::new(4.5));
+    Tuning::Lora(Lora { rank, alpha, targets: Projection::ALL.into_iter().collect() })
+}
+
+/// What a training comes to.
+#[derive(Debug)]
+struct Trained {
+    log_probs: Vec<f32>,
+    entropy: Vec<f32>,
+    gradient: Vec<f32>,
+    after: Vec<f32>,
+}
+
+fn train<A: Arch>(device: &Device, precision: Precision, tuning: &Tuning, recompute: bool) -> Trained {
+    let parameters = init::random(A::DIMS.policy_layout(), A::DIMS.layers, Seed::root(1));
+    let policy = Policy::<A>::new(device, &parameters).unwrap().in_precision(precision).unwrap();
+    let mut policy = policy.tuned(tuning, Seed::root(2)).unwrap();
+    let mut trained = policy.trained().unwrap();
+    // so that biases, norms and adapters count
+    for (place, value) in trained.values_mut().iter_mut().enumerate() {
+        *value += 0.05 * (place as f32).sin();
+    }
+    policy.set_trained(&trained).unwrap();
+    policy.set_recompute(recompute);
+    let batch = Batch::responses(&A::DIMS, &rows(A::DIMS.vocabulary as u32)).unwrap();
+    let n = batch.scored().values().len();
+    let (a, b): (Vec<f32>, Vec<f32>) =
+        (0..n).map(|i| ((i as f32).sin() / n as f32, (i as f32).cos() / n as f32)).unzip();
+    let pass = |policy: &Policy<A>| {
+        let out = policy.log_probs(&batch, HOT).unwrap();
+        backward((out.log_probs * vector(a.clone()) + out.entropy * vector(b.clone())).sum()).unwrap();
+    };
+    let before = policy.log_probs_no_grad(&batch, HOT).unwrap();
+    pass(&policy);
+    let gradient = policy.gradient().unwrap();
+    let mut optimizer = AdamW::new(AdamWConfig::default(), &mut policy).unwrap();
+    optimizer.step(&mut policy, 1e-3).unwrap();
+    for _ in 0..2 {
+        pass(&policy);
+        optimizer.step(&mut policy, 1e-3).unwrap();
+    }
+    let after = policy.log_probs_no_grad(&batch, HOT).unwrap().log_probs;
+    Trained { log_probs: before.log_probs, entropy: before.entropy, gradient, after }
+}
+
+/// Relative to the root mean square of what is exact.
+#[track_caller]
+fn assert_near(what: &str, got: &[f32], exact: &[f32], tolerance: f64) {
+    assert_eq!(got.len(), exact.len());
+    let square = |x: f32| f64::from(x).powi(2);
+    let size = exact.iter().copied().map(square).sum::<f64>().sqrt();
+    let off = got.iter().zip(exact).map(|(g, e)| square(g - e)).sum::<f64>().sqrt();
+    assert!(off <= tolerance * size, "{what}: off by {off:.3e} of {size:.3e}, more than {tolerance}");
+}
+
+fn agree<A: Arch>(precision: Precision, tuning: &Tuning, recompute: bool, tolerance: f64) {
+    let Some(cuda) = cuda() else { return };
+    let got = train::<A>(&cuda, precision, tuning, recompute);
+    let exact = train::<A>(&Device::cpu(), precision, tuning, recompute);
+    assert_near("log-probabilities", &got.log_probs, &exact.log_probs, tolerance);
+    assert_near("entropy", &got.entropy, &exact.entropy, tolerance);
+    assert_near("gradient", &got.gradient, &exact.gradient, 10.0 * tolerance);
+    assert_near("log-probabilities after three updates", &got.after, &exact.after, 10.0 * tolerance);
+    let again = train::<A>(&cuda, precision, tuning, recompute);
+    assert_eq!(format!("{got:?}"), format!("{again:?}"), "the same bits on every run");
+}
+
+#[test]
+fn a_policy_trains_as_on_the_cpu() {
+    agree::<Grouped>(Precision::Float32, &Tuning::Full, false, 2e-5);
+    agree::<Tied>(Precision::Float32, &Tuning::Full, true, 2e-5);
+}
+
+#[test]
+fn adapters_and_upper_layers_train_as_on_the_cpu() {
+    agree::<Tied>(Precision::Float32, &lora(), false, 2e-5);
+    let upper = Tuning::UpperLayers { layers: NonZeroUsize::new(1).unwrap() };
+    agree::<Grouped>(Precision::Float32, &upper, false, 2e-5);
+}
+
+#[test]
+fn in_bfloat16_as_well() {
+    // activations are rounded to 8 bits where products read them
+    agree::<Grouped>(Precision::Bfloat16, &Tuning::Full, false, 1e-2);
+    agree::<Tied>(Precision::Bfloat16, &lora(), true, 1e-2);
+}
+
+#[test]
+fn a_scalar_model_has_the_same_values_and_gradient() {
+    let Some(cuda) = cuda() else { return };
+    let parameters = init::random(Grouped::DIMS.scalar_layout(), 3, Seed::root(2));
+    let rows = rows(300);
+    let run = |device: &Device| {
+        let model = ScalarModel::<Grouped>::new(device, &parameters).unwrap();
+        let batch = Batch::at(&Grouped::DIMS, [(&rows[0], &[1, 3][..]), (&rows[3], &[0, 74][..])]).unwrap();
+        let target = vector(vec![0.5, -1.0, 0.25, 1.0]);
+        backward((model.values(&batch).unwrap() - target).square().sum()).unwrap();
+        (model.values_no_grad(&batch).unwrap(), model.gradient().unwrap(), model.parameters().unwrap())
+    };
+    let (got, exact) = (run(&cuda), run(&Device::cpu()));
+    assert_near("values", &got.0, &exact.0, 2e-5);
+    assert_near("gradient", &got.1, &exact.1, 2e-4);
+    assert_eq!(got.2.values(), exact.2.values(), "parameters come back as they went");
+}
