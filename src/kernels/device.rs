@@ -110,8 +110,14 @@ pub enum KernelError {
         /// The op.
         op: &'static str,
     },
-    /// The op has no kernel for this device yet.
-    #[error("{op}: there is no kernel for this device yet; use `Device::cpu()`")]
+    /// Numbers of one op in two precisions, where it wants one.
+    #[error("{op}: its numbers must all be in float32, or all in bfloat16")]
+    Mixed {
+        /// The op.
+        op: &'static str,
+    },
+    /// The op has no kernel for this device, or for numbers of that precision on it.
+    #[error("{op}: there is no kernel for this device and precision; use f32 on `Device::cpu()`")]
     Unsupported {
         /// The op.
         op: &'static str,
@@ -446,6 +452,19 @@ impl<'a, T: Element> View<'a, T> {
         self.len() == 0
     }
 
+    /// A part of it.
+    ///
+    /// # Panics
+    /// If the range is not within the part, as slice indexing does.
+    #[must_use]
+    pub fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Host(values) => Self::Host(&values[range]),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(view) => Self::Cuda(view.slice(range)),
+        }
+    }
+
     /// The host's slice, for the CPU kernel of `op`.
     pub(crate) fn host(self, _op: &'static str) -> Result<&'a [T], KernelError> {
         match self {
@@ -493,6 +512,15 @@ impl<'a, T: Element> ViewMut<'a, T> {
     /// No elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same part, for a shorter time.
+    pub fn reborrow(&mut self) -> ViewMut<'_, T> {
+        match self {
+            Self::Host(values) => ViewMut::Host(values),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(view) => ViewMut::Cuda(view.reborrow()),
+        }
     }
 
     /// The host's slice, for the CPU kernel of `op`.

@@ -1,7 +1,7 @@
 //! The trunk's ops, one folder each: contract and tests in `mod.rs`, the CPU in `cpu.rs`, CUDA in
 //! `cuda.rs` and `<op>.cu`.
 //!
-//! Numbers are f32, apart from weights that are held in bfloat16 ([`Weight`]) and widened as they are read. A row-major
+//! Numbers are f32, apart from weights that are held in bfloat16 ([`Numbers`]) and widened as they are read. A row-major
 //! matrix of r rows and c columns is written `[r, c]`. The rows of a batch are packed: N is the number of tokens of all
 //! rows together, and no pad token exists.
 
@@ -14,6 +14,7 @@ pub mod cuda;
 mod device;
 pub mod embedding;
 mod indices;
+mod numbers;
 mod pool;
 pub mod product;
 pub mod rms_norm;
@@ -24,14 +25,13 @@ pub mod swiglu;
 pub(crate) mod test_values;
 pub mod token_log_prob;
 pub(crate) mod vector;
-mod weight;
 
 pub(crate) use device::Backend;
 pub use device::{Buffer, Device, Element, KernelError, Threads, View, ViewMut};
 pub use indices::Indices;
+pub(crate) use numbers::{Activation, HostNumbers};
+pub use numbers::{Numbers, NumbersMut};
 pub use pool::Host;
-pub(crate) use weight::HostWeight;
-pub use weight::Weight;
 
 /// Runs an op's CPU or CUDA implementation, whichever `device` is.
 macro_rules! dispatch {

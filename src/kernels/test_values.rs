@@ -2,7 +2,11 @@
 
 use rand::RngExt;
 
-use super::{Buffer, Device, KernelError};
+#[cfg(feature = "cuda")]
+use half::bf16;
+
+#[cfg(feature = "cuda")]
+use super::{Activation, Buffer, Device, KernelError};
 use crate::data::Seed;
 
 /// `len` numbers in [−1, 1), the same for the same name.
@@ -53,6 +57,39 @@ pub(crate) fn weighted(y: &[f32], w: &[f32]) -> f64 {
 #[cfg(feature = "cuda")]
 pub(crate) fn poisoned(device: &Device, len: usize) -> Result<Buffer, KernelError> {
     device.upload(&vec![f32::NAN; len])
+}
+
+/// These values as activations: rounded, where they are to be in bfloat16, on the CPU as well, which holds them in f32.
+#[cfg(feature = "cuda")]
+pub(crate) fn activation_of(
+    device: &Device,
+    bfloat16: bool,
+    values: &[f32],
+) -> Result<Activation, KernelError> {
+    let rounded: Vec<f32> = values.iter().map(|&value| bf16::from_f32(value).to_f32()).collect();
+    match device.activation(bfloat16, 0)? {
+        Activation::Float32(_) => {
+            Ok(Activation::Float32(device.upload(if bfloat16 { &rounded } else { values })?))
+        }
+        Activation::Bfloat16(_) => {
+            let mut buffer = device.scratch(values.len())?;
+            super::bfloat16::round(device, device.upload(&rounded)?.view(), buffer.view_mut())?;
+            Ok(Activation::Bfloat16(buffer))
+        }
+    }
+}
+
+/// Activations as f32.
+#[cfg(feature = "cuda")]
+pub(crate) fn wide(device: &Device, activation: Activation) -> Result<Buffer, KernelError> {
+    match activation {
+        Activation::Float32(buffer) => Ok(buffer),
+        Activation::Bfloat16(buffer) => {
+            let mut wide = device.scratch(buffer.len())?;
+            super::bfloat16::widen(device, buffer.view(), wide.view_mut())?;
+            Ok(wide)
+        }
+    }
 }
 
 /// Asserts that `run` gives the same on the CPU and on a CUDA device, each result to its tolerance, and on the latter the

@@ -15,7 +15,7 @@ use crate::data::Ragged;
 use crate::kernels::rotary::Direction;
 use crate::kernels::vector::{SharedMut, for_each_task};
 use crate::kernels::{
-    Backend, Buffer, Device, KernelError, Threads, View, ViewMut, attention, bias, embedding, rms_norm,
+    Backend, Device, KernelError, Numbers, Threads, View, ViewMut, attention, bias, embedding, rms_norm,
     rotary, swiglu,
 };
 
@@ -123,8 +123,8 @@ impl<'a> Decoder<'a> {
         batch.scored = Ragged::new();
         let mut prefixes: Vec<Prefix> = rows.iter().map(|tokens| Prefix::new(dims, tokens.len())).collect();
         let width = dims.attention().qkv_width();
-        let keep_cache = |layer: usize, qkv: &Buffer| {
-            let qkv = qkv.view().host("prefill")?;
+        let keep_cache = |layer: usize, qkv: Numbers<'_>| {
+            let qkv = qkv.float32("prefill")?;
             for (prefix, pair) in prefixes.iter_mut().zip(batch.offsets.windows(2)) {
                 for (place, token) in (pair[0] as usize..pair[1] as usize).enumerate() {
                     prefix.put(dims, layer, place, &qkv[token * width..][..width]);

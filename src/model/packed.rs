@@ -4,7 +4,7 @@ use super::trunk::{Matrix, Place, Trunk, Values};
 use std::ops::Range;
 
 use crate::kernels::product::{Packed, Shape, WeightLayout};
-use crate::kernels::{Buffer, Device, KernelError, Threads, ViewMut, Weight, scale};
+use crate::kernels::{Buffer, Device, KernelError, Numbers, Threads, ViewMut, scale};
 
 /// The weights of all products.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl PackedWeights {
 fn pack(
     [inputs, outputs]: [usize; 2],
     layout: WeightLayout,
-    weight: Weight<'_>,
+    weight: Numbers<'_>,
 ) -> Result<Packed, KernelError> {
     let shape = Shape { rows: 0, inputs, outputs, layout };
     Ok(Packed::new(Threads::Pool, shape, weight.host("decode")?))
@@ -78,12 +78,12 @@ impl PackedMatrix {
         let pack = |sizes, weight| pack(sizes, WeightLayout::InOut, weight);
         match (w.weight(weight), adapter) {
             (weight, None) => Ok(Self { weight: pack([inputs, outputs], weight)?, adapter: None }),
-            (Weight::Float32(weight), Some(_)) => {
+            (Numbers::Float32(weight), Some(_)) => {
                 let merged = matrix.merged(device, w)?;
                 let weight = merged.as_ref().map_or(weight, Buffer::view);
                 Ok(Self { weight: pack([inputs, outputs], weight.into())?, adapter: None })
             }
-            (weight @ Weight::Bfloat16(_), Some(adapter)) => {
+            (weight @ Numbers::Bfloat16(_), Some(adapter)) => {
                 let rank = adapter.rank;
                 let half = |range: &Range<usize>| w.trained.slice(range.clone()).into();
                 let adapter = PackedAdapter {

@@ -21,7 +21,7 @@ use crate::data::numbers::Temperature;
 use crate::data::{Parameters, Seed};
 use crate::kernels::product::WeightLayout;
 use crate::kernels::token_log_prob::{self, OutputLayer};
-use crate::kernels::{Buffer, Device, Indices, KernelError, Weight, embedding};
+use crate::kernels::{Buffer, Device, Indices, KernelError, Numbers, embedding};
 
 /// π_θ: a decoder of shape `A` that gives every token of a response its probability.
 #[derive(Clone, Debug)]
@@ -297,7 +297,7 @@ impl Scored {
         &self,
         device: &Device,
         layer: OutputLayer,
-        weight: Weight<'_>,
+        weight: Numbers<'_>,
         keep: Keep,
     ) -> Result<Results, KernelError> {
         let n = self.targets.len();

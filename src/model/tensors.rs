@@ -7,7 +7,7 @@ use half::bf16;
 
 use super::precision::{Precision, Spot};
 use crate::data::Layout;
-use crate::kernels::{Buffer, Device, KernelError, View, ViewMut, Weight, bfloat16};
+use crate::kernels::{Buffer, Device, KernelError, Numbers, View, ViewMut, bfloat16};
 
 /// The values of a layout's tensors on a device, each at its [`Spot`]. Clones share them.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ impl Tensors {
     }
 
     /// The tensor at a spot.
-    pub(crate) fn at(&self, spot: &Spot) -> Weight<'_> {
+    pub(crate) fn at(&self, spot: &Spot) -> Numbers<'_> {
         match spot {
             Spot::Float32(range) => self.float32.slice(range.clone()).into(),
             Spot::Bfloat16(range) => self.bfloat16.slice(range.clone()).into(),
@@ -144,8 +144,8 @@ impl Tensors {
     /// The tensor at a spot, on the host.
     pub(crate) fn download(&self, device: &Device, spot: &Spot) -> Result<Vec<f32>, KernelError> {
         match self.at(spot) {
-            Weight::Float32(view) => device.download(view),
-            Weight::Bfloat16(view) => Ok(device.download(view)?.into_iter().map(bf16::to_f32).collect()),
+            Numbers::Float32(view) => device.download(view),
+            Numbers::Bfloat16(view) => Ok(device.download(view)?.into_iter().map(bf16::to_f32).collect()),
         }
     }
 }

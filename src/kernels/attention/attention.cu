@@ -9,6 +9,8 @@
 // Threads form a square: thread (x, y) has of a tile of products the rows EACH y .. EACH y + EACH - 1 and the columns
 // x, x + SIDE, ... In shared memory a row has four numbers more than it needs, so that the threads of a warp read from
 // banks of their own.
+#include "bfloat16.cuh"
+#include "reduce.cuh"
 #include "shared.cuh"
 
 constexpr unsigned TILE = 64, SIDE = 16, EACH = TILE / SIDE, THREADS = SIDE * SIDE;
@@ -27,13 +29,13 @@ __device__ __forceinline__ Place place_of(const unsigned* __restrict__ tiles) {
 }
 
 // Tokens first .. first + TILE - 1 of a matrix of `stride` numbers a token; zeros from token `end` on.
-template <unsigned HEAD>
-__device__ __forceinline__ void load(float* __restrict__ to, const float* __restrict__ from, size_t stride,
+template <unsigned HEAD, typename T>
+__device__ __forceinline__ void load(float* __restrict__ to, const T* __restrict__ from, size_t stride,
                                      unsigned first, unsigned end, unsigned size) {
     for (unsigned i = threadIdx.x; i < TILE * HEAD; i += THREADS) {
         const unsigned row = i / HEAD, column = i % HEAD;
         const bool there = first + row < end && column < size;
-        to[row * PITCH<HEAD> + column] = there ? from[(first + row) * stride + column] : 0.0f;
+        to[row * PITCH<HEAD> + column] = there ? widen(from[(first + row) * stride + column]) : 0.0f;
     }
 }
 
@@ -104,8 +106,8 @@ __device__ __forceinline__ void share(float* __restrict__ scores, const float (&
 }
 
 // Sums [EACH y + i][x + SIDE c] of a tile, times `factor`, to tokens from `first` on.
-template <unsigned HEAD>
-__device__ __forceinline__ void store(float* __restrict__ to, size_t stride, unsigned first, unsigned end,
+template <unsigned HEAD, typename T>
+__device__ __forceinline__ void store(T* __restrict__ to, size_t stride, unsigned first, unsigned end,
                                       unsigned size, const float (&sums)[EACH][HEAD / SIDE]) {
     const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
 #pragma unroll
@@ -113,7 +115,7 @@ __device__ __forceinline__ void store(float* __restrict__ to, size_t stride, uns
         const unsigned token = first + EACH * y + i;
 #pragma unroll
         for (unsigned c = 0; c < HEAD / SIDE; ++c) {
-            if (token < end && x + SIDE * c < size) to[token * stride + x + SIDE * c] = sums[i][c];
+            if (token < end && x + SIDE * c < size) put(to + token * stride + x + SIDE * c, sums[i][c]);
         }
     }
 }
@@ -135,9 +137,9 @@ __device__ __forceinline__ float row_sum(float value) {
 }
 
 // out and log_sum of a tile of queries.
-template <unsigned HEAD>
-__device__ __forceinline__ void forward(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,
-                                        float* __restrict__ out, float* __restrict__ log_sum, unsigned queries,
+template <unsigned HEAD, typename T>
+__device__ __forceinline__ void forward(const unsigned* __restrict__ tiles, const T* __restrict__ qkv,
+                                        T* __restrict__ out, float* __restrict__ log_sum, unsigned queries,
                                         unsigned keys, unsigned size, float scale) {
     DYNAMIC_SHARED(float, shared);
     float *q = shared, *kv = q + TILE * PITCH<HEAD>, *scores = kv + TILE * PITCH<HEAD>;
@@ -145,8 +147,8 @@ __device__ __forceinline__ void forward(const unsigned* __restrict__ tiles, cons
     const unsigned head = blockIdx.y, key_head = head / (queries / keys);
     const size_t stride = (queries + 2 * keys) * size_t(size);
     const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
-    const float* k_from = qkv + (queries + key_head) * size_t(size);
-    const float* v_from = k_from + keys * size_t(size);
+    const T* k_from = qkv + (queries + key_head) * size_t(size);
+    const T* v_from = k_from + keys * size_t(size);
 
     load<HEAD>(q, qkv + head * size_t(size), stride, first, end, size);
     float top[EACH], total[EACH], sums[EACH][HEAD / SIDE];
@@ -227,10 +229,10 @@ __device__ __forceinline__ void weigh(float (&p)[EACH][EACH], float (&ds)[EACH][
 }
 
 // The gradients of a tile of keys and values, summed over the queries of the group, head by head.
-template <unsigned HEAD>
-__device__ __forceinline__ void backward_keys(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,
+template <unsigned HEAD, typename T>
+__device__ __forceinline__ void backward_keys(const unsigned* __restrict__ tiles, const T* __restrict__ qkv,
                                               const float* __restrict__ log_sum, const float* __restrict__ dots,
-                                              const float* __restrict__ d_out, float* __restrict__ d_qkv,
+                                              const T* __restrict__ d_out, T* __restrict__ d_qkv,
                                               unsigned queries, unsigned keys, unsigned size, float scale) {
     DYNAMIC_SHARED(float, shared);
     float *k = shared, *v = k + TILE * PITCH<HEAD>, *q = v + TILE * PITCH<HEAD>, *d_o = q + TILE * PITCH<HEAD>;
@@ -267,10 +269,10 @@ __device__ __forceinline__ void backward_keys(const unsigned* __restrict__ tiles
 }
 
 // The gradient of a tile of queries.
-template <unsigned HEAD>
-__device__ __forceinline__ void backward_queries(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,
+template <unsigned HEAD, typename T>
+__device__ __forceinline__ void backward_queries(const unsigned* __restrict__ tiles, const T* __restrict__ qkv,
                                                  const float* __restrict__ log_sum, const float* __restrict__ dots,
-                                                 const float* __restrict__ d_out, float* __restrict__ d_qkv,
+                                                 const T* __restrict__ d_out, T* __restrict__ d_qkv,
                                                  unsigned queries, unsigned keys, unsigned size, float scale) {
     DYNAMIC_SHARED(float, shared);
     float *q = shared, *d_o = q + TILE * PITCH<HEAD>, *k = d_o + TILE * PITCH<HEAD>, *v = k + TILE * PITCH<HEAD>;
@@ -300,41 +302,54 @@ __device__ __forceinline__ void backward_queries(const unsigned* __restrict__ ti
 }
 
 // dots[i][h] = do_i . o_i of each of `count` heads of tokens. A warp a head.
-extern "C" __global__ void __launch_bounds__(256)
-attention_dots(const float* __restrict__ out, const float* __restrict__ d_out, float* __restrict__ dots, size_t count,
-               unsigned size) {
+template <typename T>
+__device__ __forceinline__ void dot(const T* __restrict__ out, const T* __restrict__ d_out, float* __restrict__ dots,
+                                    size_t count, unsigned size) {
     const size_t head = blockIdx.x * size_t(blockDim.x / 32) + threadIdx.x / 32;
     if (head >= count) return;
     float sum = 0.0f;
-    for (unsigned j = threadIdx.x % 32; j < size; j += 32) sum += out[head * size + j] * d_out[head * size + j];
-#pragma unroll
-    for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    for (unsigned j = threadIdx.x % 32; j < size; j += 32) {
+        sum += widen(out[head * size + j]) * widen(d_out[head * size + j]);
+    }
+    sum = warp_sum(sum);
     if (threadIdx.x % 32 == 0) dots[head] = sum;
 }
 
-#define KERNELS(HEAD)                                                                                                  \
+#define DOTS(NAME, T)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(256)                                                               \
+        attention_dots_##NAME(const T* __restrict__ out, const T* __restrict__ d_out, float* __restrict__ dots,     \
+                              size_t count, unsigned size) {                                                        \
+        dot(out, d_out, dots, count, size);                                                                         \
+    }
+
+#define KERNELS(HEAD, NAME, T)                                                                                         \
     extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                           \
-        attention_forward_##HEAD(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,                    \
-                                 float* __restrict__ out, float* __restrict__ log_sum, unsigned queries, unsigned keys, \
-                                 unsigned size, float scale) {                                                         \
+        attention_forward_##HEAD##_##NAME(const unsigned* __restrict__ tiles, const T* __restrict__ qkv,               \
+                                          T* __restrict__ out, float* __restrict__ log_sum, unsigned queries,          \
+                                          unsigned keys, unsigned size, float scale) {                                 \
         forward<HEAD>(tiles, qkv, out, log_sum, queries, keys, size, scale);                                           \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                           \
-        attention_backward_keys_##HEAD(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,              \
-                                       const float* __restrict__ log_sum, const float* __restrict__ dots,              \
-                                       const float* __restrict__ d_out, float* __restrict__ d_qkv, unsigned queries,   \
-                                       unsigned keys, unsigned size, float scale) {                                    \
+        attention_backward_keys_##HEAD##_##NAME(                                                                       \
+            const unsigned* __restrict__ tiles, const T* __restrict__ qkv, const float* __restrict__ log_sum,          \
+            const float* __restrict__ dots, const T* __restrict__ d_out, T* __restrict__ d_qkv, unsigned queries,      \
+            unsigned keys, unsigned size, float scale) {                                                               \
         backward_keys<HEAD>(tiles, qkv, log_sum, dots, d_out, d_qkv, queries, keys, size, scale);                      \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                           \
-        attention_backward_queries_##HEAD(const unsigned* __restrict__ tiles, const float* __restrict__ qkv,           \
-                                          const float* __restrict__ log_sum, const float* __restrict__ dots,           \
-                                          const float* __restrict__ d_out, float* __restrict__ d_qkv, unsigned queries, \
-                                          unsigned keys, unsigned size, float scale) {                                 \
+        attention_backward_queries_##HEAD##_##NAME(                                                                    \
+            const unsigned* __restrict__ tiles, const T* __restrict__ qkv, const float* __restrict__ log_sum,          \
+            const float* __restrict__ dots, const T* __restrict__ d_out, T* __restrict__ d_qkv, unsigned queries,      \
+            unsigned keys, unsigned size, float scale) {                                                               \
         backward_queries<HEAD>(tiles, qkv, log_sum, dots, d_out, d_qkv, queries, keys, size, scale);                   \
     }
 
-KERNELS(16)
-KERNELS(32)
-KERNELS(64)
-KERNELS(128)
+#define SIZES(NAME, T)     \
+    DOTS(NAME, T)          \
+    KERNELS(16, NAME, T)   \
+    KERNELS(32, NAME, T)   \
+    KERNELS(64, NAME, T)   \
+    KERNELS(128, NAME, T)
+
+SIZES(float32, float)
+SIZES(bfloat16, bfloat16)

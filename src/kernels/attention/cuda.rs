@@ -3,27 +3,33 @@
 use cudarc::driver::{CudaFunction, PushKernelArg};
 
 use super::{Heads, Rows};
-use crate::kernels::cuda::{Cuda, Source, run, run_with_shared};
-use crate::kernels::{KernelError, View, ViewMut};
+use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_with_shared};
+use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "attention.cu", code: include_str!("attention.cu") };
 
 /// Numbers of a head that there are kernels for; a smaller head is filled up with zeros.
 const SIZES: [usize; 4] = [16, 32, 64, 128];
-const FORWARD: [&str; 4] =
-    ["attention_forward_16", "attention_forward_32", "attention_forward_64", "attention_forward_128"];
-const BACKWARD_KEYS: [&str; 4] = [
-    "attention_backward_keys_16",
-    "attention_backward_keys_32",
-    "attention_backward_keys_64",
-    "attention_backward_keys_128",
+/// Kernels by size and precision.
+type Names = [[&'static str; 2]; 4];
+const FORWARD: Names = [
+    ["attention_forward_16_float32", "attention_forward_16_bfloat16"],
+    ["attention_forward_32_float32", "attention_forward_32_bfloat16"],
+    ["attention_forward_64_float32", "attention_forward_64_bfloat16"],
+    ["attention_forward_128_float32", "attention_forward_128_bfloat16"],
 ];
-const BACKWARD_QUERIES: [&str; 4] = [
-    "attention_backward_queries_16",
-    "attention_backward_queries_32",
-    "attention_backward_queries_64",
-    "attention_backward_queries_128",
+const BACKWARD_KEYS: Names = [
+    ["attention_backward_keys_16_float32", "attention_backward_keys_16_bfloat16"],
+    ["attention_backward_keys_32_float32", "attention_backward_keys_32_bfloat16"],
+    ["attention_backward_keys_64_float32", "attention_backward_keys_64_bfloat16"],
+    ["attention_backward_keys_128_float32", "attention_backward_keys_128_bfloat16"],
+];
+const BACKWARD_QUERIES: Names = [
+    ["attention_backward_queries_16_float32", "attention_backward_queries_16_bfloat16"],
+    ["attention_backward_queries_32_float32", "attention_backward_queries_32_bfloat16"],
+    ["attention_backward_queries_64_float32", "attention_backward_queries_64_bfloat16"],
+    ["attention_backward_queries_128_float32", "attention_backward_queries_128_bfloat16"],
 ];
 
 /// Tokens of a tile, and what a row of it has more than its numbers in shared memory.
@@ -37,15 +43,17 @@ const WARPS: usize = 8;
 fn kernel(
     cuda: &Cuda,
     op: &'static str,
-    names: [&'static str; 4],
+    names: Names,
+    numbers: &[Pointer],
     size: usize,
     tiles: usize,
 ) -> Result<(CudaFunction, u32), KernelError> {
     let place = SIZES.iter().position(|&held| size <= held);
     let place = place.ok_or(KernelError::HeadSize { op, size, held: SIZES[SIZES.len() - 1] })?;
-    let numbers = TILE * (tiles * (SIZES[place] + PADDING) + TILE + PADDING);
-    let shared = (numbers * size_of::<f32>()) as u32;
-    Ok((cuda.kernel_with_shared(SOURCE, names[place], shared)?, shared))
+    let held = TILE * (tiles * (SIZES[place] + PADDING) + TILE + PADDING);
+    let shared = (held * size_of::<f32>()) as u32;
+    let name = numbers[0].pick_for(op, numbers, names[place])?;
+    Ok((cuda.kernel_with_shared(SOURCE, name, shared)?, shared))
 }
 
 pub(super) fn forward(
@@ -53,12 +61,13 @@ pub(super) fn forward(
     op: &'static str,
     heads: Heads,
     rows: &Rows,
-    qkv: View<'_>,
-    out: ViewMut<'_>,
+    qkv: Numbers<'_>,
+    out: NumbersMut<'_>,
     log_sum: ViewMut<'_>,
 ) -> Result<(), KernelError> {
-    let (qkv, mut out, mut log_sum) = (qkv.cuda(op, cuda)?, out.cuda(op, cuda)?, log_sum.cuda(op, cuda)?);
-    let (kernel, shared) = kernel(cuda, op, FORWARD, heads.size, 2)?;
+    let (qkv, out) = (qkv.pointer(op, cuda)?, out.pointer(op, cuda)?);
+    let mut log_sum = log_sum.cuda(op, cuda)?;
+    let (kernel, shared) = kernel(cuda, op, FORWARD, &[qkv, out], heads.size, 2)?;
     if rows.tiles.is_empty() {
         return Ok(());
     }
@@ -68,8 +77,8 @@ pub(super) fn forward(
         (heads.queries as u32, heads.keys as u32, heads.size as u32, heads.scale());
     let mut call = cuda.call(&kernel);
     call.arg(&tiles)
-        .arg(&qkv)
-        .arg(&mut out)
+        .arg(&qkv.address)
+        .arg(&out.address)
         .arg(&mut log_sum)
         .arg(&queries)
         .arg(&keys)
@@ -85,16 +94,17 @@ pub(super) fn backward(
     op: &'static str,
     heads: Heads,
     rows: &Rows,
-    qkv: View<'_>,
-    out: View<'_>,
+    qkv: Numbers<'_>,
+    out: Numbers<'_>,
     log_sum: View<'_>,
-    d_out: View<'_>,
-    d_qkv: ViewMut<'_>,
+    d_out: Numbers<'_>,
+    d_qkv: NumbersMut<'_>,
 ) -> Result<(), KernelError> {
-    let (qkv, out, log_sum) = (qkv.cuda(op, cuda)?, out.cuda(op, cuda)?, log_sum.cuda(op, cuda)?);
-    let (d_out, mut d_qkv) = (d_out.cuda(op, cuda)?, d_qkv.cuda(op, cuda)?);
-    let (of_keys, shared) = kernel(cuda, op, BACKWARD_KEYS, heads.size, 4)?;
-    let (of_queries, _) = kernel(cuda, op, BACKWARD_QUERIES, heads.size, 4)?;
+    let (qkv, out, log_sum) = (qkv.pointer(op, cuda)?, out.pointer(op, cuda)?, log_sum.cuda(op, cuda)?);
+    let (d_out, d_qkv) = (d_out.pointer(op, cuda)?, d_qkv.pointer(op, cuda)?);
+    let all = [qkv, out, d_out, d_qkv];
+    let (of_keys, shared) = kernel(cuda, op, BACKWARD_KEYS, &all, heads.size, 4)?;
+    let (of_queries, _) = kernel(cuda, op, BACKWARD_QUERIES, &all, heads.size, 4)?;
     if rows.tiles.is_empty() {
         return Ok(());
     }
@@ -102,16 +112,16 @@ pub(super) fn backward(
     let mut dots = cuda.scratch::<f32>(count)?;
     let (queries, keys, size, scale) =
         (heads.queries as u32, heads.keys as u32, heads.size as u32, heads.scale());
-    let of_dots = cuda.kernel(SOURCE, "attention_dots")?;
+    let of_dots = cuda.kernel(SOURCE, out.pick(["attention_dots_float32", "attention_dots_bfloat16"]))?;
     let mut call = cuda.call(&of_dots);
-    call.arg(&out).arg(&d_out).arg(&mut dots).arg(&count).arg(&size);
+    call.arg(&out.address).arg(&d_out.address).arg(&mut dots).arg(&count).arg(&size);
     // SAFETY: the kernel's arguments; `count` heads of `size` numbers are what `out` and `d_out` hold, by the op's checks.
     unsafe { run(call, (count.div_ceil(WARPS), 1), 32 * WARPS as u32) }?;
 
     let tiles = rows.tiles.cuda(op, cuda)?;
     for (kernel, heads) in [(&of_keys, heads.keys), (&of_queries, heads.queries)] {
         let mut call = cuda.call(kernel);
-        call.arg(&tiles).arg(&qkv).arg(&log_sum).arg(&dots).arg(&d_out).arg(&mut d_qkv);
+        call.arg(&tiles).arg(&qkv.address).arg(&log_sum).arg(&dots).arg(&d_out.address).arg(&d_qkv.address);
         call.arg(&queries).arg(&keys).arg(&size).arg(&scale);
         // SAFETY: the arguments of both kernels; the op has checked the buffers against the rows' tokens and the heads, and
         // the tiles are those of the rows. One writes the columns of keys and values, the other those of queries.
@@ -124,8 +134,8 @@ pub(super) fn backward(
 mod tests {
     use super::super::{Heads, Rows, backward, forward};
     use crate::kernels::cuda::test_device;
-    use crate::kernels::test_values::{poisoned, twins, uniform};
-    use crate::kernels::{KernelError, ViewMut};
+    use crate::kernels::test_values::{activation_of, poisoned, twins, uniform, wide};
+    use crate::kernels::{Device, KernelError, ViewMut};
 
     const SHAPES: [Heads; 5] = [
         Heads { queries: 1, keys: 1, size: 2 },
@@ -136,27 +146,43 @@ mod tests {
     ];
     const OFFSETS: [&[u32]; 5] = [&[0], &[0, 1], &[0, 0, 3, 3, 4], &[0, 63, 64, 129], &[0, 2, 202, 207]];
 
+    /// What the CPU makes of these values.
+    fn result(heads: Heads, offsets: &[u32], bfloat16: bool, values: &[f32]) -> Vec<f32> {
+        let device = Device::cpu();
+        let qkv = activation_of(&device, bfloat16, values).unwrap();
+        let rows = Rows::new(&device, offsets).unwrap();
+        let mut out = device.scratch::<f32>(rows.tokens() * heads.out_width()).unwrap();
+        let mut log_sum = device.scratch::<f32>(rows.tokens() * heads.queries).unwrap();
+        forward(&device, heads, &rows, qkv.numbers(), out.view_mut(), log_sum.view_mut()).unwrap();
+        device.download(out.view()).unwrap()
+    }
+
     #[test]
     fn both_devices_agree() {
         for heads in SHAPES {
             for offsets in OFFSETS {
                 let n = offsets[offsets.len() - 1] as usize;
+                // scores that are far apart, so that a tile's maximum matters
+                let values: Vec<f32> =
+                    uniform("qkv", n * heads.qkv_width()).iter().map(|x| 4.0 * x).collect();
                 // sums over keys and queries in another order, and the exponential of another library
-                twins([1e-5, 1e-5, 1e-4], |device| {
-                    let rows = Rows::new(device, offsets)?;
-                    // scores that are far apart, so that a tile's maximum matters
-                    let values: Vec<f32> =
-                        uniform("qkv", n * heads.qkv_width()).iter().map(|x| 4.0 * x).collect();
-                    let qkv = device.upload(&values)?;
-                    let (mut out, mut log_sum) =
-                        (poisoned(device, n * heads.out_width())?, poisoned(device, n * heads.queries)?);
-                    forward(device, heads, &rows, qkv.view(), out.view_mut(), log_sum.view_mut())?;
-                    let d_out = device.upload(&uniform("d_out", n * heads.out_width()))?;
-                    let mut d_qkv = poisoned(device, n * heads.qkv_width())?;
-                    let (kept, d_out, d) = ((out.view(), log_sum.view()), d_out.view(), d_qkv.view_mut());
-                    backward(device, heads, &rows, qkv.view(), kept.0, kept.1, d_out, d)?;
-                    Ok([out, log_sum, d_qkv])
-                });
+                for (bfloat16, tolerances) in [(false, [1e-5, 1e-5, 1e-4]), (true, [4e-3, 1e-5, 4e-3])] {
+                    twins(tolerances, |device| {
+                        let activation = |values: &[f32]| activation_of(device, bfloat16, values);
+                        let (rows, qkv) = (Rows::new(device, offsets)?, activation(&values)?);
+                        let mut out = activation(&vec![f32::NAN; n * heads.out_width()])?;
+                        let mut log_sum = poisoned(device, n * heads.queries)?;
+                        forward(device, heads, &rows, qkv.numbers(), out.numbers_mut(), log_sum.view_mut())?;
+                        let d_out = activation(&uniform("d_out", n * heads.out_width()))?;
+                        let mut d_qkv = activation(&vec![f32::NAN; n * heads.qkv_width()])?;
+                        let (kept, d) = (log_sum.view(), d_qkv.numbers_mut());
+                        // the gradient is of one result for both, rounded alike
+                        let read = activation(&result(heads, offsets, bfloat16, &values))?;
+                        let (qkv, read, d_out) = (qkv.numbers(), read.numbers(), d_out.numbers());
+                        backward(device, heads, &rows, qkv, read, kept, d_out, d)?;
+                        Ok([wide(device, out)?, log_sum, wide(device, d_qkv)?])
+                    });
+                }
             }
         }
     }
@@ -171,7 +197,7 @@ mod tests {
             let rows = Rows::new(&device, &[0, before as u32, before as u32 + 100]).unwrap();
             let n = before + 100;
             let (qkv, mut out) =
-                (device.upload(&qkv).unwrap(), device.scratch(n * heads.out_width()).unwrap());
+                (device.upload(&qkv).unwrap(), device.scratch::<f32>(n * heads.out_width()).unwrap());
             let mut log_sum = device.scratch(n * heads.queries).unwrap();
             forward(&device, heads, &rows, qkv.view(), out.view_mut(), log_sum.view_mut()).unwrap();
             device.download(out.slice(before * heads.out_width()..n * heads.out_width())).unwrap()

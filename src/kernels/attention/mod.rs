@@ -11,7 +11,7 @@ pub(super) mod cuda;
 mod decode;
 mod rows;
 
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, dispatch};
 
 pub(crate) use decode::{BLOCK, Cached, decode};
 pub use rows::Rows;
@@ -53,15 +53,16 @@ impl Heads {
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn forward(
+pub fn forward<'a, 'o>(
     device: &Device,
     heads: Heads,
     rows: &Rows,
-    qkv: View<'_>,
-    out: ViewMut<'_>,
+    qkv: impl Into<Numbers<'a>>,
+    out: impl Into<NumbersMut<'o>>,
     log_sum: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "attention";
+    let (qkv, out) = (qkv.into(), out.into());
     let n = rows.tokens();
     qkv.expect(OP, "qkv", n * heads.qkv_width())?;
     out.expect(OP, "out", n * heads.out_width())?;
@@ -69,7 +70,7 @@ pub fn forward(
     dispatch!(device, OP,
         cpu(threads) => {
             let rows = rows.ranges();
-            cpu::forward(threads, heads, &rows, qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?)
+            cpu::forward(threads, heads, &rows, qkv.float32(OP)?, out.host(OP)?, log_sum.host(OP)?)
         },
         cuda(cuda) => cuda::forward(cuda, OP, heads, rows, qkv, out, log_sum),
     )
@@ -80,17 +81,18 @@ pub fn forward(
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn backward(
+pub fn backward<'a, 'd>(
     device: &Device,
     heads: Heads,
     rows: &Rows,
-    qkv: View<'_>,
-    out: View<'_>,
+    qkv: impl Into<Numbers<'a>>,
+    out: impl Into<Numbers<'a>>,
     log_sum: View<'_>,
-    d_out: View<'_>,
-    d_qkv: ViewMut<'_>,
+    d_out: impl Into<Numbers<'a>>,
+    d_qkv: impl Into<NumbersMut<'d>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "attention, gradient";
+    let (qkv, out, d_out, d_qkv) = (qkv.into(), out.into(), d_out.into(), d_qkv.into());
     let n = rows.tokens();
     qkv.expect(OP, "qkv", n * heads.qkv_width())?;
     out.expect(OP, "out", n * heads.out_width())?;
@@ -99,7 +101,7 @@ pub fn backward(
     d_qkv.expect(OP, "d_qkv", qkv.len())?;
     dispatch!(device, OP,
         cpu(threads) => cpu::backward(
-            threads, heads, &rows.ranges(), qkv.host(OP)?, out.host(OP)?, log_sum.host(OP)?, d_out.host(OP)?,
+            threads, heads, &rows.ranges(), qkv.float32(OP)?, out.float32(OP)?, log_sum.host(OP)?, d_out.float32(OP)?,
             d_qkv.host(OP)?,
         ),
         cuda(cuda) => cuda::backward(cuda, OP, heads, rows, qkv, out, log_sum, d_out, d_qkv),

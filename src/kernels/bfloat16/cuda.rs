@@ -1,47 +1,57 @@
 //! bfloat16 on CUDA: a thread for each number.
 
-use cudarc::driver::{CudaView, CudaViewMut, PushKernelArg};
-use half::bf16;
+use cudarc::driver::PushKernelArg;
 
-use crate::kernels::KernelError;
-use crate::kernels::cuda::{Cuda, NUMBERS, Source, numbers, run};
+use crate::kernels::cuda::{Cuda, NUMBERS, Pointer, Source, numbers, run};
+use crate::kernels::{KernelError, Numbers, NumbersMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "bfloat16.cu", code: include_str!("bfloat16.cu") };
 
-/// `to` has the length of `from`.
-pub(in crate::kernels) fn round(
+/// From one precision to the other; `to` has the length of `from`.
+pub(super) fn convert(
     cuda: &Cuda,
-    from: &CudaView<'_, f32>,
-    to: &mut CudaViewMut<'_, bf16>,
+    op: &'static str,
+    from: Numbers<'_>,
+    to: NumbersMut<'_>,
 ) -> Result<(), KernelError> {
-    let len = from.len();
-    debug_assert_eq!(len, to.len());
-    if len == 0 {
-        return Ok(());
-    }
-    let kernel = cuda.kernel(SOURCE, "bfloat16_round")?;
-    let mut call = cuda.call(&kernel);
-    call.arg(from).arg(to).arg(&len);
-    // SAFETY: the kernel's arguments; both buffers have the length against which the kernel checks its number.
-    unsafe { run(call, numbers(len), NUMBERS) }
+    let (len, from, to) = (from.len(), from.pointer(op, cuda)?, to.pointer(op, cuda)?);
+    let name = if from.bfloat16 { "bfloat16_widen" } else { "bfloat16_round" };
+    // SAFETY: the op has checked the lengths, and both are borrowed.
+    unsafe { call(cuda, name, from, to, len) }
 }
 
-/// `to` has the length of `from`.
-pub(in crate::kernels) fn widen(
+/// Rounds `len` numbers in f32.
+///
+/// # Safety
+/// There are as many at both places, borrowed until this returns.
+pub(in crate::kernels) unsafe fn round_at(
     cuda: &Cuda,
-    from: &CudaView<'_, bf16>,
-    to: &mut CudaViewMut<'_, f32>,
+    from: Pointer,
+    to: Pointer,
+    len: usize,
 ) -> Result<(), KernelError> {
-    let len = from.len();
-    debug_assert_eq!(len, to.len());
+    debug_assert!(!from.bfloat16 && to.bfloat16);
+    // SAFETY: by the caller's promise.
+    unsafe { call(cuda, "bfloat16_round", from, to, len) }
+}
+
+/// # Safety
+/// As [`round_at`], in the precisions of the kernel of that name.
+unsafe fn call(
+    cuda: &Cuda,
+    name: &'static str,
+    from: Pointer,
+    to: Pointer,
+    len: usize,
+) -> Result<(), KernelError> {
     if len == 0 {
         return Ok(());
     }
-    let kernel = cuda.kernel(SOURCE, "bfloat16_widen")?;
+    let kernel = cuda.kernel(SOURCE, name)?;
     let mut call = cuda.call(&kernel);
-    call.arg(from).arg(to).arg(&len);
-    // SAFETY: as above.
+    call.arg(&from.address).arg(&to.address).arg(&len);
+    // SAFETY: the kernel's arguments; it checks its number against the length, which is that of both.
     unsafe { run(call, numbers(len), NUMBERS) }
 }
 

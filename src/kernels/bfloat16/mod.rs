@@ -22,7 +22,7 @@ pub fn round(device: &Device, from: View<'_>, to: ViewMut<'_, bf16>) -> Result<(
     to.expect(OP, "to", from.len())?;
     dispatch!(device, OP,
         cpu(threads) => round_host(threads, from.host(OP)?, to.host(OP)?),
-        cuda(cuda) => cuda::round(cuda, &from.cuda(OP, cuda)?, &mut to.cuda(OP, cuda)?),
+        cuda(cuda) => cuda::convert(cuda, OP, from.into(), to.into()),
     )
 }
 
@@ -35,7 +35,7 @@ pub fn widen(device: &Device, from: View<'_, bf16>, to: ViewMut<'_>) -> Result<(
     to.expect(OP, "to", from.len())?;
     dispatch!(device, OP,
         cpu(threads) => widen_host(threads, from.host(OP)?, to.host(OP)?),
-        cuda(cuda) => cuda::widen(cuda, &from.cuda(OP, cuda)?, &mut to.cuda(OP, cuda)?),
+        cuda(cuda) => cuda::convert(cuda, OP, from.into(), to.into()),
     )
 }
 

@@ -4,14 +4,15 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, dispatch};
 
 /// Every row of y `[n, width]` becomes the bias `[width]`: a product is then added to it.
 ///
 /// # Errors
 /// If y does not consist of such rows.
-pub fn forward(device: &Device, bias: View<'_>, y: ViewMut<'_>) -> Result<(), KernelError> {
+pub fn forward<'y>(device: &Device, bias: View<'_>, y: impl Into<NumbersMut<'y>>) -> Result<(), KernelError> {
     const OP: &str = "bias";
+    let y = y.into();
     let (width, len) = (bias.len(), y.len());
     y.expect(OP, "y", len.next_multiple_of(width.max(1)))?;
     dispatch!(device, OP,
@@ -24,12 +25,13 @@ pub fn forward(device: &Device, bias: View<'_>, y: ViewMut<'_>) -> Result<(), Ke
 ///
 /// # Errors
 /// If dy does not consist of such rows.
-pub fn backward(device: &Device, dy: View<'_>, db: ViewMut<'_>) -> Result<(), KernelError> {
+pub fn backward<'a>(device: &Device, dy: impl Into<Numbers<'a>>, db: ViewMut<'_>) -> Result<(), KernelError> {
     const OP: &str = "bias, gradient";
+    let dy = dy.into();
     let (width, len) = (db.len(), dy.len());
     dy.expect(OP, "dy", len.next_multiple_of(width.max(1)))?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::backward(threads, dy.host(OP)?, db.host(OP)?),
+        cpu(threads) => cpu::backward(threads, dy.float32(OP)?, db.host(OP)?),
         cuda(cuda) => cuda::backward(cuda, OP, dy, db),
     )
 }

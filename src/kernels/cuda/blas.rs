@@ -6,27 +6,15 @@ use std::sync::Mutex;
 
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
-use cudarc::driver::{CudaSlice, CudaStream, CudaView, CudaViewMut, DevicePtr, DevicePtrMut};
+use cudarc::driver::result as driver;
+use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use half::bf16;
 
-use super::Cuda;
-use crate::kernels::{Element, KernelError};
+use super::{Cuda, Pointer};
+use crate::kernels::KernelError;
 
 /// Bytes that a product may use beside its matrices: what cuBLASLt's documentation advises for Hopper.
 const WORKSPACE: usize = 32 << 20;
-
-/// Numbers that cuBLASLt multiplies; their sums are in float.
-pub(in crate::kernels) trait Factor: Element {
-    const TYPE: sys::cudaDataType;
-}
-
-impl Factor for f32 {
-    const TYPE: sys::cudaDataType = sys::cudaDataType::CUDA_R_32F;
-}
-
-impl Factor for bf16 {
-    const TYPE: sys::cudaDataType = sys::cudaDataType::CUDA_R_16BF;
-}
 
 /// Sizes of a product of column-major matrices, `rows` × `sum` by `sum` × `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,13 +31,17 @@ pub(in crate::kernels) struct Product {
 
 /// A factor: the matrix itself in column-major order, without gaps, or its transpose.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Matrix<'a, T> {
-    pub(in crate::kernels) numbers: &'a CudaView<'a, T>,
+pub(in crate::kernels) struct Matrix {
+    pub(in crate::kernels) numbers: Pointer,
     pub(in crate::kernels) transposed: bool,
 }
 
+fn kind(numbers: Pointer) -> sys::cudaDataType {
+    if numbers.bfloat16 { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F }
+}
+
 /// What cuBLASLt's choice of a kernel depends on.
-type Key = (Product, [bool; 2], bool);
+type Key = (Product, [bool; 2], [bool; 2]);
 
 /// cuBLASLt on one device.
 pub(super) struct Blas {
@@ -107,73 +99,63 @@ fn layout(kind: sys::cudaDataType, rows: usize, columns: usize) -> Result<Layout
 }
 
 /// The layouts of both factors and of the result.
-fn layouts(
-    kind: sys::cudaDataType,
-    product: Product,
-    transposed: [bool; 2],
-) -> Result<[Layout; 3], KernelError> {
+fn layouts(product: Product, [a, b]: [Matrix; 2], to: Pointer) -> Result<[Layout; 3], KernelError> {
     let Product { rows, columns, sum, .. } = product;
-    let factor = |sizes: [usize; 2], transposed: bool| {
-        let [rows, columns] = if transposed { [sizes[1], sizes[0]] } else { sizes };
-        layout(kind, rows, columns)
+    let factor = |matrix: Matrix, [rows, columns]: [usize; 2]| {
+        let [rows, columns] = if matrix.transposed { [columns, rows] } else { [rows, columns] };
+        layout(kind(matrix.numbers), rows, columns)
     };
-    let (a, b) = (factor([rows, sum], transposed[0])?, factor([sum, columns], transposed[1])?);
-    Ok([a, b, layout(sys::cudaDataType::CUDA_R_32F, rows, columns)?])
+    Ok([factor(a, [rows, sum])?, factor(b, [sum, columns])?, layout(kind(to), rows, columns)?])
 }
 
 impl Cuda {
-    /// `to` = a b, or that added to it.
-    pub(in crate::kernels) fn product<T: Factor>(
+    /// `to` = a b, or that added to it. Both factors are in one precision.
+    ///
+    /// # Safety
+    /// The numbers of a, b and `to` are as many as the product's sizes say, `to` is not a part of a factor, and all are
+    /// borrowed until this returns.
+    pub(in crate::kernels) unsafe fn product(
         &self,
         product: Product,
-        a: Matrix<'_, T>,
-        b: Matrix<'_, T>,
-        to: &mut CudaViewMut<'_, f32>,
+        a: Matrix,
+        b: Matrix,
+        to: Pointer,
     ) -> Result<(), KernelError> {
         let (blas, stream) = (&self.0.blas, &self.0.stream);
         let Product { rows, columns, sum, accumulate, .. } = product;
-        for (buffer, got, needed) in [
-            ("a", a.numbers.len(), rows * sum),
-            ("b", b.numbers.len(), sum * columns),
-            ("result", to.len(), rows * columns),
-        ] {
-            if got != needed {
-                return Err(KernelError::Shape { op: "product", buffer, got, needed });
-            }
-        }
         if rows * columns == 0 {
             return Ok(());
         }
         if sum == 0 {
             return match accumulate {
                 true => Ok(()),
-                false => super::driver("clearing on a CUDA device", stream.memset_zeros(to)),
+                // SAFETY: by the caller's promise it has that many numbers; zero is zero in both precisions.
+                false => super::driver("clearing on a CUDA device", unsafe {
+                    let width = if to.bfloat16 { size_of::<bf16>() } else { size_of::<f32>() };
+                    driver::memset_d8_async(to.address, 0, rows * columns * width, stream.cu_stream())
+                }),
             };
         }
-        let transposed = [a.transposed, b.transposed];
-        let description = describe(transposed)?;
-        let [of_a, of_b, of_result] = layouts(T::TYPE, product, transposed)?;
-        let algorithm = blas.algorithm(T::TYPE, product, transposed, &description)?;
+        let description = describe([a.transposed, b.transposed])?;
+        let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
+        let algorithm = blas.algorithm(product, [a, b], to, &description)?;
         let (alpha, beta) = (1.0_f32, if accumulate { 1.0_f32 } else { 0.0 });
-        let (from_a, _a) = a.numbers.device_ptr(stream);
-        let (from_b, _b) = b.numbers.device_ptr(stream);
         let (workspace, _workspace) = blas.workspace.device_ptr(stream);
-        let (result, _result) = to.device_ptr_mut(stream);
-        // SAFETY: the buffers have the lengths that the layouts say, as checked above, and are this stream's context's;
-        // the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
+        // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
+        // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
         unsafe {
             result::matmul(
                 blas.handle,
                 description.0,
                 (&raw const alpha).cast(),
                 (&raw const beta).cast(),
-                from_a as *const c_void,
+                a.numbers.address as *const c_void,
                 of_a.0,
-                from_b as *const c_void,
+                b.numbers.address as *const c_void,
                 of_b.0,
-                result as *const c_void,
+                to.address as *const c_void,
                 of_result.0,
-                result as *mut c_void,
+                to.address as *mut c_void,
                 of_result.0,
                 &raw const algorithm,
                 workspace as *mut c_void,
@@ -210,14 +192,14 @@ impl Blas {
     /// The kernel for a product, chosen at its first use.
     fn algorithm(
         &self,
-        kind: sys::cudaDataType,
         product: Product,
-        transposed: [bool; 2],
+        [a, b]: [Matrix; 2],
+        to: Pointer,
         description: &Described<sys::cublasLtMatmulDesc_t>,
     ) -> Result<sys::cublasLtMatmulAlgo_t, KernelError> {
         let columns = product.typical_columns.unwrap_or(product.columns);
         let asked = Product { columns, ..product };
-        let key = (asked, transposed, kind == sys::cudaDataType::CUDA_R_16BF);
+        let key = (asked, [a.transposed, b.transposed], [a.numbers.bfloat16, to.bfloat16]);
         // a poisoned lock is fine: entries are put in whole
         let mut chosen = self.chosen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(algorithm) = chosen.get(&key) {
@@ -249,7 +231,7 @@ impl Blas {
                 .map_err(failed)?;
             }
         }
-        let [a, b, to] = layouts(kind, asked, transposed)?;
+        let [a, b, to] = layouts(asked, [a, b], to)?;
         // SAFETY: all descriptors live until the end of this function.
         let found = unsafe {
             result::get_matmul_algo_heuristic(self.handle, description.0, a.0, b.0, to.0, to.0, preference.0)

@@ -60,6 +60,16 @@ impl<'a, T: Element> ViewRef<'a, T> {
         self.len == 0
     }
 
+    /// A part of it.
+    ///
+    /// # Panics
+    /// If the range is not within the part, as slice indexing does.
+    #[must_use]
+    pub fn slice(self, range: Range<usize>) -> Self {
+        check(&range, self.len);
+        Self { start: self.start + range.start, len: range.len(), ..self }
+    }
+
     /// The same part, as kernels take it.
     pub(crate) fn part(self) -> CudaView<'a, T> {
         self.memory.allocation.slice(self.start..self.start + self.len)
@@ -88,6 +98,12 @@ impl<'a, T: Element> ViewRefMut<'a, T> {
     /// No elements.
     pub fn is_empty(&self) -> bool {
         self.0.len() == 0
+    }
+
+    /// The same part, for a shorter time.
+    pub fn reborrow(&mut self) -> ViewRefMut<'_, T> {
+        let all = 0..self.0.len();
+        ViewRefMut(self.0.slice_mut(all))
     }
 
     /// The same part, as kernels take it.

@@ -16,6 +16,7 @@ mod cache;
 pub(super) mod columns;
 mod memory;
 mod nvrtc;
+mod pointer;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,7 @@ use super::{Element, KernelError};
 use cache::Cache;
 pub use memory::{Memory, ViewRef, ViewRefMut};
 pub(crate) use nvrtc::Source;
+pub(crate) use pointer::Pointer;
 
 /// The kernels of all ops, for the test that compiles them.
 #[cfg(test)]
@@ -271,6 +273,11 @@ impl Cuda {
         let cubin = compiler.compile(source, architecture)?;
         cache.store(source.file, &key, &cubin);
         Ok(cubin)
+    }
+
+    /// The stream that all work of the device is queued on.
+    pub(crate) fn stream(&self) -> &Arc<CudaStream> {
+        &self.0.stream
     }
 
     /// A call of `kernel`: give it its arguments, then [`run`] it.

@@ -1,13 +1,13 @@
 //! Embedding on the CPU. It copies less than the first norm reads, so one thread does it.
 
-use crate::kernels::{HostWeight, Threads, bfloat16};
+use crate::kernels::{HostNumbers, Threads, bfloat16};
 
-pub(super) fn forward(width: usize, table: HostWeight<'_>, tokens: &[u32], x: &mut [f32]) {
+pub(super) fn forward(width: usize, table: HostNumbers<'_>, tokens: &[u32], x: &mut [f32]) {
     for (x, &token) in x.chunks_exact_mut(width).zip(tokens) {
         let row = token as usize * width..(token as usize + 1) * width;
         match table {
-            HostWeight::Float32(table) => x.copy_from_slice(&table[row]),
-            HostWeight::Bfloat16(table) => bfloat16::widen_host(Threads::One, &table[row], x),
+            HostNumbers::Float32(table) => x.copy_from_slice(&table[row]),
+            HostNumbers::Bfloat16(table) => bfloat16::widen_host(Threads::One, &table[row], x),
         }
     }
 }

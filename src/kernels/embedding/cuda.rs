@@ -3,7 +3,7 @@
 use cudarc::driver::PushKernelArg;
 
 use crate::kernels::cuda::{Cuda, Source, run};
-use crate::kernels::{Indices, KernelError, View, ViewMut, Weight};
+use crate::kernels::{Indices, KernelError, Numbers, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "embedding.cu", code: include_str!("embedding.cu") };
@@ -14,7 +14,7 @@ pub(super) fn forward(
     cuda: &Cuda,
     op: &'static str,
     width: usize,
-    table: Weight<'_>,
+    table: Numbers<'_>,
     tokens: &Indices,
     x: ViewMut<'_>,
 ) -> Result<(), KernelError> {
@@ -24,7 +24,7 @@ pub(super) fn forward(
     }
     let blocks = (tokens.len(), 1);
     match table {
-        Weight::Float32(table) => {
+        Numbers::Float32(table) => {
             let table = table.cuda(op, cuda)?;
             let kernel = cuda.kernel(SOURCE, "embedding_forward")?;
             let mut call = cuda.call(&kernel);
@@ -33,7 +33,7 @@ pub(super) fn forward(
             // tokens, of which each has a block.
             unsafe { run(call, blocks, THREADS) }
         }
-        Weight::Bfloat16(table) => {
+        Numbers::Bfloat16(table) => {
             let table = table.cuda(op, cuda)?;
             let kernel = cuda.kernel(SOURCE, "embedding_forward_bfloat16")?;
             let mut call = cuda.call(&kernel);

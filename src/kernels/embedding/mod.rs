@@ -4,7 +4,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::{Device, Indices, KernelError, View, ViewMut, Weight, dispatch};
+use super::{Device, Indices, KernelError, Numbers, View, ViewMut, dispatch};
 
 /// x `[n, width]` from the table `[vocabulary, width]` and n tokens.
 ///
@@ -13,7 +13,7 @@ use super::{Device, Indices, KernelError, View, ViewMut, Weight, dispatch};
 pub fn forward<'a>(
     device: &Device,
     width: usize,
-    table: impl Into<Weight<'a>>,
+    table: impl Into<Numbers<'a>>,
     tokens: &Indices,
     x: ViewMut<'_>,
 ) -> Result<(), KernelError> {

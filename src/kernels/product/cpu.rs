@@ -2,7 +2,7 @@
 
 use super::widened::gemm_widened;
 use super::{Shape, WeightLayout};
-use crate::kernels::{HostWeight, Threads};
+use crate::kernels::{HostNumbers, Threads};
 
 /// Longest inner dimension that `gemm` takes in one pass whatever the other sizes: longer ones are cut
 /// here, so that the order of summation does not depend on the number of rows.
@@ -107,18 +107,22 @@ fn gemm_weight(
     c: Matrix<&mut [f32]>,
     accumulate: bool,
     a: Matrix<&[f32]>,
-    Matrix { data, row, column }: Matrix<HostWeight<'_>>,
+    Matrix { data, row, column }: Matrix<HostNumbers<'_>>,
 ) {
     match data {
-        HostWeight::Float32(data) => gemm(threads, sizes, c, accumulate, a, Matrix { data, row, column }),
-        HostWeight::Bfloat16(data) => {
+        HostNumbers::Float32(data) => gemm(threads, sizes, c, accumulate, a, Matrix { data, row, column }),
+        HostNumbers::Bfloat16(data) => {
             gemm_widened(threads, sizes, c, accumulate, a, Matrix { data, row, column });
         }
     }
 }
 
 /// A weight as the matrix `[inputs, outputs]`.
-fn weight(layout: WeightLayout, [inputs, outputs]: [usize; 2], w: HostWeight<'_>) -> Matrix<HostWeight<'_>> {
+fn weight(
+    layout: WeightLayout,
+    [inputs, outputs]: [usize; 2],
+    w: HostNumbers<'_>,
+) -> Matrix<HostNumbers<'_>> {
     match layout {
         WeightLayout::InOut => Matrix::rows(w, outputs),
         WeightLayout::OutIn => Matrix::rows(w, inputs).transposed(),
@@ -129,7 +133,7 @@ pub(in crate::kernels) fn forward(
     threads: Threads,
     shape: Shape,
     x: &[f32],
-    w: HostWeight<'_>,
+    w: HostNumbers<'_>,
     y: &mut [f32],
     accumulate: bool,
 ) {
@@ -155,7 +159,7 @@ fn rows_by_depth(
     threads: Threads,
     shape: Shape,
     x: &[f32],
-    w: HostWeight<'_>,
+    w: HostNumbers<'_>,
     y: &mut [f32],
     accumulate: bool,
 ) {
@@ -173,7 +177,7 @@ pub(in crate::kernels) fn backward_input(
     threads: Threads,
     shape: Shape,
     dy: &[f32],
-    w: HostWeight<'_>,
+    w: HostNumbers<'_>,
     dx: &mut [f32],
     accumulate: bool,
 ) {

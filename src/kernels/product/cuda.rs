@@ -1,95 +1,160 @@
-//! Products on CUDA: cuBLASLt's, in float as it is, or in bfloat16 with sums in float.
+//! Products on CUDA: cuBLASLt's, in float as it is, or in bfloat16 with sums in float where a factor is in it.
 //!
 //! cuBLASLt's matrices are column-major, where a row-major `[r, c]` is a c × r. So y = x W is asked for as yᵀ = Wᵀ xᵀ.
 
-use cudarc::driver::{CudaView, CudaViewMut};
+use cudarc::driver::{CudaSlice, DevicePtr};
+use half::bf16;
 
 use super::{Shape, WeightLayout};
 use crate::kernels::bfloat16::cuda as bfloat16;
-use crate::kernels::cuda::Cuda;
 use crate::kernels::cuda::blas::{Matrix, Product};
-use crate::kernels::{KernelError, Weight};
+use crate::kernels::cuda::{Cuda, Pointer};
+use crate::kernels::{KernelError, Numbers, NumbersMut, ViewMut};
 
 /// Rows for which the kernel of a product is chosen, whatever the rows are: a row's sums are taken in the same order then.
 const TYPICAL: usize = 1024;
 
-pub(in crate::kernels) fn forward(
+pub(super) fn forward(
     cuda: &Cuda,
     op: &'static str,
     shape: Shape,
-    x: &CudaView<'_, f32>,
-    w: Weight<'_>,
-    y: &mut CudaViewMut<'_, f32>,
+    x: Numbers<'_>,
+    w: Numbers<'_>,
+    y: NumbersMut<'_>,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let (x, w, y) = (x.pointer(op, cuda)?, w.pointer(op, cuda)?, y.pointer(op, cuda)?);
+    // SAFETY: the op has checked the lengths against the shape, and all three are borrowed.
+    unsafe { forward_at(cuda, shape, x, w, y, accumulate) }
+}
+
+pub(super) fn backward_input(
+    cuda: &Cuda,
+    op: &'static str,
+    shape: Shape,
+    dy: Numbers<'_>,
+    w: Numbers<'_>,
+    dx: NumbersMut<'_>,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let (dy, w, dx) = (dy.pointer(op, cuda)?, w.pointer(op, cuda)?, dx.pointer(op, cuda)?);
+    // SAFETY: as above.
+    unsafe { backward_input_at(cuda, shape, dy, w, dx, accumulate) }
+}
+
+pub(super) fn backward_weight(
+    cuda: &Cuda,
+    op: &'static str,
+    shape: Shape,
+    x: Numbers<'_>,
+    dy: Numbers<'_>,
+    dw: ViewMut<'_>,
+) -> Result<(), KernelError> {
+    let (x, dy, dw) = (x.pointer(op, cuda)?, dy.pointer(op, cuda)?, NumbersMut::from(dw).pointer(op, cuda)?);
+    // SAFETY: as above.
+    unsafe { backward_weight_at(cuda, shape, x, dy, dw) }
+}
+
+/// The op `forward` by the places of its numbers.
+///
+/// # Safety
+/// There are as many numbers as the shape says, borrowed until this returns, and y is not a part of x or w.
+pub(in crate::kernels) unsafe fn forward_at(
+    cuda: &Cuda,
+    shape: Shape,
+    x: Pointer,
+    w: Pointer,
+    y: Pointer,
     accumulate: bool,
 ) -> Result<(), KernelError> {
     let Shape { rows, inputs, outputs, layout } = shape;
-    let w_transposed = layout == WeightLayout::OutIn;
     let product =
         Product { rows: outputs, columns: rows, sum: inputs, typical_columns: Some(TYPICAL), accumulate };
-    by_weight(cuda, op, product, w, w_transposed, x, y)
+    // SAFETY: by the caller's promise.
+    unsafe { multiply(cuda, product, (w, layout == WeightLayout::OutIn), (x, false), y) }
 }
 
-pub(in crate::kernels) fn backward_input(
+/// The op `backward_input` by the places of its numbers.
+///
+/// # Safety
+/// As [`forward_at`].
+pub(in crate::kernels) unsafe fn backward_input_at(
     cuda: &Cuda,
-    op: &'static str,
     shape: Shape,
-    dy: &CudaView<'_, f32>,
-    w: Weight<'_>,
-    dx: &mut CudaViewMut<'_, f32>,
+    dy: Pointer,
+    w: Pointer,
+    dx: Pointer,
     accumulate: bool,
 ) -> Result<(), KernelError> {
     let Shape { rows, inputs, outputs, layout } = shape;
-    let w_transposed = layout == WeightLayout::InOut;
     let product =
         Product { rows: inputs, columns: rows, sum: outputs, typical_columns: Some(TYPICAL), accumulate };
-    by_weight(cuda, op, product, w, w_transposed, dy, dx)
+    // SAFETY: by the caller's promise.
+    unsafe { multiply(cuda, product, (w, layout == WeightLayout::InOut), (dy, false), dx) }
 }
 
-/// y = x times the weight, one way or the other. Where the weight is in bfloat16, so is x for it.
-fn by_weight(
+/// The op `backward_weight` by the places of its numbers.
+///
+/// # Safety
+/// As [`forward_at`].
+pub(in crate::kernels) unsafe fn backward_weight_at(
     cuda: &Cuda,
-    op: &'static str,
-    product: Product,
-    w: Weight<'_>,
-    w_transposed: bool,
-    x: &CudaView<'_, f32>,
-    y: &mut CudaViewMut<'_, f32>,
-) -> Result<(), KernelError> {
-    match w {
-        Weight::Float32(w) => {
-            let w = w.cuda(op, cuda)?;
-            let (w, x) =
-                (Matrix { numbers: &w, transposed: w_transposed }, Matrix { numbers: x, transposed: false });
-            cuda.product(product, w, x, y)
-        }
-        Weight::Bfloat16(w) => {
-            let w = w.cuda(op, cuda)?;
-            let mut rounded = cuda.scratch(x.len().max(1))?;
-            bfloat16::round(cuda, x, &mut rounded.slice_mut(..x.len()))?;
-            let x = rounded.slice(..x.len());
-            let (w, x) =
-                (Matrix { numbers: &w, transposed: w_transposed }, Matrix { numbers: &x, transposed: false });
-            cuda.product(product, w, x, y)
-        }
-    }
-}
-
-pub(in crate::kernels) fn backward_weight(
-    cuda: &Cuda,
-    _op: &'static str,
     shape: Shape,
-    x: &CudaView<'_, f32>,
-    dy: &CudaView<'_, f32>,
-    dw: &mut CudaViewMut<'_, f32>,
+    x: Pointer,
+    dy: Pointer,
+    dw: Pointer,
 ) -> Result<(), KernelError> {
     let Shape { rows, inputs, outputs, layout } = shape;
     let (a, b, [m, n]) = match layout {
         WeightLayout::InOut => (dy, x, [outputs, inputs]),
         WeightLayout::OutIn => (x, dy, [inputs, outputs]),
     };
-    let (a, b) = (Matrix { numbers: a, transposed: false }, Matrix { numbers: b, transposed: true });
     let product = Product { rows: m, columns: n, sum: rows, typical_columns: None, accumulate: true };
-    cuda.product(product, a, b, dw)
+    // SAFETY: by the caller's promise.
+    unsafe { multiply(cuda, product, (a, false), (b, true), dw) }
+}
+
+/// `to` = a b, each of them transposed where it says so. Where one of them is in bfloat16, the other is rounded to it.
+///
+/// # Safety
+/// As [`forward_at`], with the sizes of `product`.
+unsafe fn multiply(
+    cuda: &Cuda,
+    product: Product,
+    (a, a_transposed): (Pointer, bool),
+    (b, b_transposed): (Pointer, bool),
+    to: Pointer,
+) -> Result<(), KernelError> {
+    let bfloat16 = a.bfloat16 || b.bfloat16;
+    let (a_len, b_len) = (product.rows * product.sum, product.sum * product.columns);
+    // SAFETY: by the caller's promise. Rounded copies are freed behind the product, on the same stream.
+    unsafe {
+        let (a, _a) = factor(cuda, a, a_len, bfloat16)?;
+        let (b, _b) = factor(cuda, b, b_len, bfloat16)?;
+        let a = Matrix { numbers: a, transposed: a_transposed };
+        let b = Matrix { numbers: b, transposed: b_transposed };
+        cuda.product(product, a, b, to)
+    }
+}
+
+/// A factor in the precision that the product is taken in, and what holds it where that is a copy.
+///
+/// # Safety
+/// There are `len` numbers, borrowed until this returns.
+unsafe fn factor(
+    cuda: &Cuda,
+    numbers: Pointer,
+    len: usize,
+    bfloat16: bool,
+) -> Result<(Pointer, Option<CudaSlice<bf16>>), KernelError> {
+    if numbers.bfloat16 == bfloat16 {
+        return Ok((numbers, None));
+    }
+    let copy = cuda.scratch::<bf16>(len.max(1))?;
+    let rounded = Pointer { address: copy.device_ptr(cuda.stream()).0, bfloat16 };
+    // SAFETY: by the caller's promise, and the copy has that length.
+    unsafe { bfloat16::round_at(cuda, numbers, rounded, len) }?;
+    Ok((rounded, Some(copy)))
 }
 
 #[cfg(test)]
@@ -161,7 +226,7 @@ mod tests {
         let run = |rows: usize| {
             let shape = Shape { rows, inputs, outputs, layout: WeightLayout::InOut };
             let x = device.upload(&x[..rows * inputs]).unwrap();
-            let mut y = device.scratch(rows * outputs).unwrap();
+            let mut y = device.scratch::<f32>(rows * outputs).unwrap();
             forward(&device, shape, x.view(), w.view(), y.view_mut(), false).unwrap();
             device.download(y.slice(0..outputs)).unwrap()
         };

@@ -12,7 +12,7 @@ mod packed;
 mod tile;
 mod widened;
 
-use super::{Device, KernelError, View, ViewMut, Weight, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, ViewMut, dispatch};
 
 pub(crate) use packed::Packed;
 pub(crate) use tile::{Left, PANEL, ROWS, Right, Tiled, multiply, tiled, with_rows};
@@ -57,22 +57,20 @@ impl Shape {
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn forward<'a>(
+pub fn forward<'a, 'y>(
     device: &Device,
     shape: Shape,
-    x: View<'_>,
-    w: impl Into<Weight<'a>>,
-    y: ViewMut<'_>,
+    x: impl Into<Numbers<'a>>,
+    w: impl Into<Numbers<'a>>,
+    y: impl Into<NumbersMut<'y>>,
     accumulate: bool,
 ) -> Result<(), KernelError> {
     const OP: &str = "product";
-    let w = w.into();
+    let (x, w, y) = (x.into(), w.into(), y.into());
     shape.check(OP, x.len(), w.len(), y.len())?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::forward(threads, shape, x.host(OP)?, w.host(OP)?, y.host(OP)?, accumulate),
-        cuda(cuda) => {
-            cuda::forward(cuda, OP, shape, &x.cuda(OP, cuda)?, w, &mut y.cuda(OP, cuda)?, accumulate)
-        },
+        cpu(threads) => cpu::forward(threads, shape, x.float32(OP)?, w.host(OP)?, y.host(OP)?, accumulate),
+        cuda(cuda) => cuda::forward(cuda, OP, shape, x, w, y, accumulate),
     )
 }
 
@@ -80,22 +78,20 @@ pub fn forward<'a>(
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn backward_input<'a>(
+pub fn backward_input<'a, 'x>(
     device: &Device,
     shape: Shape,
-    dy: View<'_>,
-    w: impl Into<Weight<'a>>,
-    dx: ViewMut<'_>,
+    dy: impl Into<Numbers<'a>>,
+    w: impl Into<Numbers<'a>>,
+    dx: impl Into<NumbersMut<'x>>,
     accumulate: bool,
 ) -> Result<(), KernelError> {
     const OP: &str = "product, gradient of the input";
-    let w = w.into();
+    let (dy, w, dx) = (dy.into(), w.into(), dx.into());
     shape.check(OP, dx.len(), w.len(), dy.len())?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::backward_input(threads, shape, dy.host(OP)?, w.host(OP)?, dx.host(OP)?, accumulate),
-        cuda(cuda) => {
-            cuda::backward_input(cuda, OP, shape, &dy.cuda(OP, cuda)?, w, &mut dx.cuda(OP, cuda)?, accumulate)
-        },
+        cpu(threads) => cpu::backward_input(threads, shape, dy.float32(OP)?, w.host(OP)?, dx.host(OP)?, accumulate),
+        cuda(cuda) => cuda::backward_input(cuda, OP, shape, dy, w, dx, accumulate),
     )
 }
 
@@ -103,28 +99,28 @@ pub fn backward_input<'a>(
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn backward_weight(
+pub fn backward_weight<'a>(
     device: &Device,
     shape: Shape,
-    x: View<'_>,
-    dy: View<'_>,
+    x: impl Into<Numbers<'a>>,
+    dy: impl Into<Numbers<'a>>,
     dw: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "product, gradient of the weight";
+    let (x, dy) = (x.into(), dy.into());
     shape.check(OP, x.len(), dw.len(), dy.len())?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::backward_weight(threads, shape, x.host(OP)?, dy.host(OP)?, dw.host(OP)?),
-        cuda(cuda) => {
-            cuda::backward_weight(cuda, OP, shape, &x.cuda(OP, cuda)?, &dy.cuda(OP, cuda)?, &mut dw.cuda(OP, cuda)?)
-        },
+        cpu(threads) => cpu::backward_weight(threads, shape, x.float32(OP)?, dy.float32(OP)?, dw.host(OP)?),
+        cuda(cuda) => cuda::backward_weight(cuda, OP, shape, x, dy, dw),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::View;
     use crate::kernels::test_values::{assert_close, uniform};
-    use crate::kernels::{HostWeight, Threads};
+    use crate::kernels::{HostNumbers, Threads};
     use half::bf16;
 
     fn exact(shape: Shape, x: &[f32], w: &[f32]) -> Vec<f32> {
@@ -243,7 +239,7 @@ mod tests {
             for (inputs, outputs) in [(1, 1), (33, 31), (64, 16), (257, 130), (700, 96)] {
                 let (x, w) = (uniform("x", 70 * inputs), uniform("w", inputs * outputs));
                 let shape = |rows| Shape { rows, inputs, outputs, layout };
-                let packed = Packed::new(Threads::Pool, shape(0), HostWeight::Float32(&w));
+                let packed = Packed::new(Threads::Pool, shape(0), HostNumbers::Float32(&w));
                 let run = |threads, rows: usize, accumulate| {
                     let mut y = vec![if accumulate { 0.5 } else { f32::NAN }; rows * outputs];
                     packed.forward(threads, &x[..rows * inputs], &mut y, accumulate, &mut Vec::new());
@@ -270,13 +266,13 @@ mod tests {
                 let w: Vec<bf16> = uniform("w", inputs * outputs).into_iter().map(bf16::from_f32).collect();
                 let wide: Vec<f32> = w.iter().map(|w| w.to_f32()).collect();
                 let shape = |rows| Shape { rows, inputs, outputs, layout };
-                let packed = Packed::new(Threads::Pool, shape(0), HostWeight::Bfloat16(&w));
-                let packed_wide = Packed::new(Threads::Pool, shape(0), HostWeight::Float32(&wide));
+                let packed = Packed::new(Threads::Pool, shape(0), HostNumbers::Bfloat16(&w));
+                let packed_wide = Packed::new(Threads::Pool, shape(0), HostNumbers::Float32(&wide));
                 for (device, threads) in
                     [(Device::cpu(), Threads::Pool), (Device::cpu_single_thread(), Threads::One)]
                 {
                     for rows in [0, 1, 2, 5, 6, 7, 13, 30] {
-                        let run = |w: Weight<'_>, packed: &Packed| {
+                        let run = |w: Numbers<'_>, packed: &Packed| {
                             let (x, dy) = (&x[..rows * inputs], &dy[..rows * outputs]);
                             let (mut y, mut dx) = (vec![0.5; rows * outputs], vec![0.5; rows * inputs]);
                             let mut decoded = y.clone();
@@ -303,7 +299,7 @@ mod tests {
         let (x, w) = (uniform("x", inputs), uniform("w", inputs * outputs));
         let shape = Shape { rows: 1, inputs, outputs, layout: WeightLayout::InOut };
         let mut y = vec![LARGE; outputs];
-        let packed = Packed::new(Threads::One, shape, HostWeight::Float32(&w));
+        let packed = Packed::new(Threads::One, shape, HostNumbers::Float32(&w));
         packed.forward(Threads::One, &x, &mut y, true, &mut Vec::new());
         let runs = inputs.div_ceil(packed::DEPTH);
         let bound = (runs as f32 * 0.5 + 0.1) / 512.0;

@@ -9,7 +9,7 @@ use pulp::Simd;
 use super::tile::{Left, PANEL, Pairs, Right, Tiled, multiply, multiply_pairs, tiled, with_rows};
 use super::{Shape, WeightLayout};
 use crate::kernels::vector::{SharedMut, for_each_task, spread};
-use crate::kernels::{HostWeight, Threads};
+use crate::kernels::{HostNumbers, Threads};
 
 /// Inputs of a block, an even number: so much of a panel stays in the first cache while tile after tile is multiplied
 /// with it.
@@ -35,14 +35,14 @@ enum Panels {
 
 impl Packed {
     /// The weight `w` of a product of that shape, whose rows do not matter.
-    pub(crate) fn new(threads: Threads, shape: Shape, w: HostWeight<'_>) -> Self {
+    pub(crate) fn new(threads: Threads, shape: Shape, w: HostNumbers<'_>) -> Self {
         let Shape { inputs, outputs, .. } = shape;
         assert_eq!(w.len(), inputs * outputs, "a weight has as many numbers as its shape says");
         let panels = match w {
-            HostWeight::Float32(w) => Panels::Float32(panels(threads, outputs, inputs, |to, columns| {
+            HostNumbers::Float32(w) => Panels::Float32(panels(threads, outputs, inputs, |to, columns| {
                 numbers(shape, w, to, columns)
             })),
-            HostWeight::Bfloat16(w) => {
+            HostNumbers::Bfloat16(w) => {
                 let pairs = inputs.div_ceil(2);
                 Panels::Bfloat16(panels(threads, outputs, pairs, |to, columns| words(shape, w, to, columns)))
             }

@@ -4,23 +4,24 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, dispatch};
 
 /// y from x, both `[n, width]`, and the weight `[width]`; r of each row is kept in `scale` `[n]` for the
 /// backward pass.
 ///
 /// # Errors
 /// If a buffer has another length, or the width is 0.
-pub fn forward(
+pub fn forward<'y>(
     device: &Device,
     width: usize,
     epsilon: f32,
     x: View<'_>,
     weight: View<'_>,
-    y: ViewMut<'_>,
+    y: impl Into<NumbersMut<'y>>,
     scale: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rms_norm";
+    let y = y.into();
     weight.expect(OP, "weight", width.max(1))?;
     y.expect(OP, "y", x.len())?;
     scale.expect(OP, "scale", x.len() / width)?;
@@ -38,17 +39,18 @@ pub fn forward(
 ///
 /// # Errors
 /// If a buffer has another length, or the width is 0.
-pub fn backward(
+pub fn backward<'a>(
     device: &Device,
     width: usize,
     x: View<'_>,
     weight: View<'_>,
     scale: View<'_>,
-    dy: View<'_>,
+    dy: impl Into<Numbers<'a>>,
     dx: ViewMut<'_>,
     dw: ViewMut<'_>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rms_norm, gradient";
+    let dy = dy.into();
     weight.expect(OP, "weight", width.max(1))?;
     dw.expect(OP, "dw", width)?;
     scale.expect(OP, "scale", x.len() / width)?;
@@ -57,7 +59,7 @@ pub fn backward(
     dx.expect(OP, "dx", x.len())?;
     dispatch!(device, OP,
         cpu(threads) => cpu::backward(
-            threads, width, x.host(OP)?, weight.host(OP)?, scale.host(OP)?, dy.host(OP)?, dx.host(OP)?, dw.host(OP)?,
+            threads, width, x.host(OP)?, weight.host(OP)?, scale.host(OP)?, dy.float32(OP)?, dx.host(OP)?, dw.host(OP)?,
         ),
         cuda(cuda) => cuda::backward(cuda, OP, width, x, weight, scale, dy, dx, dw),
     )
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_width_of_0_is_an_error() {
-        let (x, mut y, mut scale) = ([], [], []);
+        let (x, mut y, mut scale): ([f32; 0], [f32; 0], [f32; 0]) = ([], [], []);
         let (yv, sv) = (ViewMut::Host(&mut y), ViewMut::Host(&mut scale));
         let error = forward(&Device::cpu(), 0, 1e-5, View::Host(&x), View::Host(&x), yv, sv).unwrap_err();
         assert_eq!(error.to_string(), "rms_norm: `weight` holds 0 numbers, 1 are needed");

@@ -1,4 +1,5 @@
 // RMSNorm: y_j = x_j r w_j with r = 1 / sqrt(mean(x^2) + epsilon), for each of `rows` rows of `width`.
+#include "bfloat16.cuh"
 #include "reduce.cuh"
 
 // The row of this thread's warp. All lanes of a warp have the same, so that it may leave as a whole.
@@ -7,9 +8,9 @@ __device__ __forceinline__ size_t row_of_warp() {
 }
 
 // One warp a row: a row is read twice, the second time from the cache.
-extern "C" __global__ void __launch_bounds__(256)
-rms_norm_forward(const float* __restrict__ x, const float* __restrict__ weight, float* __restrict__ y,
-                 float* __restrict__ scale, size_t rows, size_t width, float epsilon) {
+template <typename T>
+__device__ __forceinline__ void forward(const float* __restrict__ x, const float* __restrict__ weight, T* __restrict__ y,
+                                        float* __restrict__ scale, size_t rows, size_t width, float epsilon) {
     const size_t row = row_of_warp();
     if (row >= rows) return;
     const unsigned lane = threadIdx.x % 32;
@@ -19,14 +20,14 @@ rms_norm_forward(const float* __restrict__ x, const float* __restrict__ weight, 
     for (size_t j = lane; j < width; j += 32) squares += x[j] * x[j];
     const float r = 1.0f / sqrtf(warp_sum(squares) / float(width) + epsilon);
     if (lane == 0) scale[row] = r;
-    for (size_t j = lane; j < width; j += 32) y[j] = x[j] * r * weight[j];
+    for (size_t j = lane; j < width; j += 32) put(y + j, x[j] * r * weight[j]);
 }
 
 // dx += r (dy w - x r^2 mean(dy w x)). One warp a row.
-extern "C" __global__ void __launch_bounds__(256)
-rms_norm_backward_x(const float* __restrict__ x, const float* __restrict__ weight,
-                    const float* __restrict__ scale, const float* __restrict__ dy,
-                    float* __restrict__ dx, size_t rows, size_t width) {
+template <typename T>
+__device__ __forceinline__ void backward_x(const float* __restrict__ x, const float* __restrict__ weight,
+                                           const float* __restrict__ scale, const T* __restrict__ dy,
+                                           float* __restrict__ dx, size_t rows, size_t width) {
     const size_t row = row_of_warp();
     if (row >= rows) return;
     const unsigned lane = threadIdx.x % 32;
@@ -34,18 +35,18 @@ rms_norm_backward_x(const float* __restrict__ x, const float* __restrict__ weigh
     dy += row * width;
     dx += row * width;
     float dot = 0.0f;
-    for (size_t j = lane; j < width; j += 32) dot += dy[j] * weight[j] * x[j];
+    for (size_t j = lane; j < width; j += 32) dot += widen(dy[j]) * weight[j] * x[j];
     const float r = scale[row];
     const float pull = r * r * warp_sum(dot) / float(width);
-    for (size_t j = lane; j < width; j += 32) dx[j] += r * (dy[j] * weight[j] - x[j] * pull);
+    for (size_t j = lane; j < width; j += 32) dx[j] += r * (widen(dy[j]) * weight[j] - x[j] * pull);
 }
 
 // The sums of dy x r over the rows of each part: `parts` is [parts, width], part p has the rows from
 // p * part_rows, and a thread has one column of one part. columns.cu sums the parts.
-extern "C" __global__ void __launch_bounds__(128)
-rms_norm_backward_weight_parts(const float* __restrict__ x, const float* __restrict__ scale,
-                               const float* __restrict__ dy, float* __restrict__ parts, size_t rows,
-                               size_t width, size_t part_rows) {
+template <typename T>
+__device__ __forceinline__ void backward_weight_parts(const float* __restrict__ x, const float* __restrict__ scale,
+                                                      const T* __restrict__ dy, float* __restrict__ parts, size_t rows,
+                                                      size_t width, size_t part_rows) {
     const size_t j = blockIdx.x * size_t(blockDim.x) + threadIdx.x;
     if (j >= width) return;
     const size_t first = blockIdx.y * part_rows;
@@ -53,7 +54,29 @@ rms_norm_backward_weight_parts(const float* __restrict__ x, const float* __restr
     float sum = 0.0f;
 #pragma unroll 4
     for (size_t row = first; row < last; ++row) {
-        sum += dy[row * width + j] * x[row * width + j] * scale[row];
+        sum += widen(dy[row * width + j]) * x[row * width + j] * scale[row];
     }
     parts[blockIdx.y * width + j] = sum;
 }
+
+#define KERNELS(NAME, T)                                                                                              \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+        rms_norm_forward_##NAME(const float* __restrict__ x, const float* __restrict__ weight, T* __restrict__ y,     \
+                                float* __restrict__ scale, size_t rows, size_t width, float epsilon) {                \
+        forward(x, weight, y, scale, rows, width, epsilon);                                                           \
+    }                                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+        rms_norm_backward_x_##NAME(const float* __restrict__ x, const float* __restrict__ weight,                     \
+                                   const float* __restrict__ scale, const T* __restrict__ dy, float* __restrict__ dx, \
+                                   size_t rows, size_t width) {                                                       \
+        backward_x(x, weight, scale, dy, dx, rows, width);                                                            \
+    }                                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(128)                                                                 \
+        rms_norm_backward_weight_parts_##NAME(const float* __restrict__ x, const float* __restrict__ scale,           \
+                                              const T* __restrict__ dy, float* __restrict__ parts, size_t rows,       \
+                                              size_t width, size_t part_rows) {                                       \
+        backward_weight_parts(x, scale, dy, parts, rows, width, part_rows);                                           \
+    }
+
+KERNELS(float32, float)
+KERNELS(bfloat16, bfloat16)

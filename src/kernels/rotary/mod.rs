@@ -8,7 +8,7 @@ mod scaling;
 
 pub use scaling::Scaling;
 
-use super::{Buffer, Device, Indices, KernelError, ViewMut, dispatch};
+use super::{Buffer, Device, Indices, KernelError, NumbersMut, dispatch};
 
 /// Cosines and sines of every position and pair.
 #[derive(Debug)]
@@ -60,16 +60,17 @@ pub enum Direction {
 ///
 /// # Errors
 /// If a buffer has another length, or a position is beyond the table.
-pub fn rotate(
+pub fn rotate<'x>(
     device: &Device,
     table: &Table,
     direction: Direction,
     heads: usize,
     stride: usize,
     positions: &Indices,
-    x: ViewMut<'_>,
+    x: impl Into<NumbersMut<'x>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "rotary";
+    let x = x.into();
     x.expect(OP, "x", positions.len() * stride)?;
     if heads * table.head_size > stride {
         return Err(KernelError::Shape {
@@ -95,6 +96,7 @@ pub fn rotate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::ViewMut;
     use crate::kernels::test_values::{assert_close, uniform};
 
     #[test]

@@ -4,14 +4,15 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::{Device, KernelError, ViewMut, dispatch};
+use super::{Device, KernelError, NumbersMut, dispatch};
 
 /// x ← factor · x. It is its own gradient: dx = factor · dy.
 ///
 /// # Errors
 /// If the buffer is not this device's.
-pub fn forward(device: &Device, factor: f32, x: ViewMut<'_>) -> Result<(), KernelError> {
+pub fn forward<'x>(device: &Device, factor: f32, x: impl Into<NumbersMut<'x>>) -> Result<(), KernelError> {
     const OP: &str = "scale";
+    let x = x.into();
     dispatch!(device, OP,
         cpu(threads) => cpu::forward(threads, factor, x.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, factor, x),
@@ -21,6 +22,7 @@ pub fn forward(device: &Device, factor: f32, x: ViewMut<'_>) -> Result<(), Kerne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::ViewMut;
     use crate::kernels::test_values::uniform;
 
     #[test]

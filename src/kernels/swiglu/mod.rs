@@ -4,18 +4,24 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::{Device, KernelError, View, ViewMut, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, dispatch};
 
 /// a `[n, hidden]` from `gate_up` `[n, 2 hidden]`, in whose rows the gate stands before the factor.
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn forward(device: &Device, hidden: usize, gate_up: View<'_>, a: ViewMut<'_>) -> Result<(), KernelError> {
+pub fn forward<'a, 'y>(
+    device: &Device,
+    hidden: usize,
+    gate_up: impl Into<Numbers<'a>>,
+    a: impl Into<NumbersMut<'y>>,
+) -> Result<(), KernelError> {
     const OP: &str = "swiglu";
+    let (gate_up, a) = (gate_up.into(), a.into());
     gate_up.expect(OP, "gate_up", 2 * a.len())?;
     a.expect(OP, "a", a.len() / hidden * hidden)?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::forward(threads, hidden, gate_up.host(OP)?, a.host(OP)?),
+        cpu(threads) => cpu::forward(threads, hidden, gate_up.float32(OP)?, a.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, hidden, gate_up, a),
     )
 }
@@ -24,19 +30,20 @@ pub fn forward(device: &Device, hidden: usize, gate_up: View<'_>, a: ViewMut<'_>
 ///
 /// # Errors
 /// If a buffer has another length.
-pub fn backward(
+pub fn backward<'a, 'd>(
     device: &Device,
     hidden: usize,
-    gate_up: View<'_>,
-    da: View<'_>,
-    d_gate_up: ViewMut<'_>,
+    gate_up: impl Into<Numbers<'a>>,
+    da: impl Into<Numbers<'a>>,
+    d_gate_up: impl Into<NumbersMut<'d>>,
 ) -> Result<(), KernelError> {
     const OP: &str = "swiglu, gradient";
+    let (gate_up, da, d_gate_up) = (gate_up.into(), da.into(), d_gate_up.into());
     gate_up.expect(OP, "gate_up", 2 * da.len())?;
     da.expect(OP, "da", da.len() / hidden * hidden)?;
     d_gate_up.expect(OP, "d_gate_up", 2 * da.len())?;
     dispatch!(device, OP,
-        cpu(threads) => cpu::backward(threads, hidden, gate_up.host(OP)?, da.host(OP)?, d_gate_up.host(OP)?),
+        cpu(threads) => cpu::backward(threads, hidden, gate_up.float32(OP)?, da.float32(OP)?, d_gate_up.host(OP)?),
         cuda(cuda) => cuda::backward(cuda, OP, hidden, gate_up, da, d_gate_up),
     )
 }
@@ -45,6 +52,7 @@ pub fn backward(
 mod tests {
     use super::*;
     use crate::kernels::test_values::{assert_close, assert_gradient, uniform, weighted};
+    use crate::kernels::{View, ViewMut};
 
     fn run(hidden: usize, gate_up: &[f32]) -> Vec<f32> {
         let mut a = vec![f32::NAN; gate_up.len() / 2];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::OutputLayer;
 use crate::kernels::product::cpu as product;
 use crate::kernels::vector::{SharedMut, exp, for_each_task, max, sum_both, vectorized};
-use crate::kernels::{HostWeight, Threads};
+use crate::kernels::{HostNumbers, Threads};
 
 /// Logits held at once where they are not kept: 4 MiB, or those of [`FEWEST`] tokens.
 const HELD: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub(super) fn forward(
     threads: Threads,
     layer: OutputLayer,
     hidden: &[f32],
-    weight: HostWeight<'_>,
+    weight: HostNumbers<'_>,
     targets: &[u32],
     log_prob: &mut [f32],
     entropy: &mut [f32],
@@ -79,7 +79,7 @@ pub(super) fn backward(
     threads: Threads,
     layer: OutputLayer,
     hidden: &[f32],
-    weight: HostWeight<'_>,
+    weight: HostNumbers<'_>,
     targets: &[u32],
     (entropy, log_sum): (&[f32], &[f32]),
     (d_log_prob, d_entropy): (&[f32], &[f32]),

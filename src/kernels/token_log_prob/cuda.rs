@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use cudarc::driver::PushKernelArg;
+use cudarc::driver::{CudaSlice, DevicePtr, PushKernelArg};
 
 use super::OutputLayer;
-use crate::kernels::cuda::{Cuda, Source, run};
+use crate::kernels::cuda::{Cuda, Pointer, Source, run};
 use crate::kernels::product::cuda as product;
-use crate::kernels::{Buffer, Indices, KernelError, View, ViewMut, Weight};
+use crate::kernels::{Indices, KernelError, Numbers, NumbersMut, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "token_log_prob.cu", code: include_str!("token_log_prob.cu") };
@@ -25,12 +25,36 @@ fn block(vocabulary: usize) -> usize {
     (HELD / vocabulary.max(1)).clamp(FEWEST, MOST)
 }
 
+/// Where logits are: the caller's, of all tokens, or room for a block of them.
+struct Logits {
+    first: Pointer,
+    all: bool,
+    _held: Option<CudaSlice<f32>>,
+}
+
+impl Logits {
+    fn new(
+        cuda: &Cuda,
+        op: &'static str,
+        kept: Option<ViewMut<'_>>,
+        block: usize,
+        vocabulary: usize,
+    ) -> Result<Self, KernelError> {
+        if let Some(kept) = kept {
+            return Ok(Self { first: NumbersMut::from(kept).pointer(op, cuda)?, all: true, _held: None });
+        }
+        let held = cuda.scratch::<f32>((block * vocabulary).max(1))?;
+        let first = Pointer { address: held.device_ptr(cuda.stream()).0, bfloat16: false };
+        Ok(Self { first, all: false, _held: Some(held) })
+    }
+}
+
 pub(super) fn forward(
     cuda: &Cuda,
     op: &'static str,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: Weight<'_>,
+    weight: Numbers<'_>,
     targets: &Indices,
     (log_prob, entropy, log_sum): (ViewMut<'_>, ViewMut<'_>, ViewMut<'_>),
     kept: Option<ViewMut<'_>>,
@@ -38,24 +62,22 @@ pub(super) fn forward(
     let OutputLayer { width, vocabulary, temperature, .. } = layer;
     let (mut log_prob, mut entropy) = (log_prob.cuda(op, cuda)?, entropy.cuda(op, cuda)?);
     let (n, mut log_sum, indices) = (targets.len(), log_sum.cuda(op, cuda)?, targets.cuda(op, cuda)?);
-    let hidden = hidden.cuda(op, cuda)?;
-    // Where all are kept, there is room for all at once.
-    let (block, mut held) = match &kept {
-        Some(_) => (n.max(1), Buffer::Cuda(cuda.any(0)?)),
-        None => (block(vocabulary), Buffer::Cuda(cuda.any(block(vocabulary).min(n) * vocabulary)?)),
-    };
-    let mut z = kept.unwrap_or_else(|| held.view_mut()).cuda(op, cuda)?;
+    let (hidden, weight) = (Numbers::from(hidden).pointer(op, cuda)?, weight.pointer(op, cuda)?);
+    // Where all logits are kept, there is room for all at once.
+    let block = if kept.is_some() { n.max(1) } else { block(vocabulary) };
+    let logits = Logits::new(cuda, op, kept, block.min(n), vocabulary)?;
     let kernel = cuda.kernel(SOURCE, "token_log_prob_forward")?;
     let inverse = 1.0 / temperature;
     for start in (0..n).step_by(block) {
         let end = n.min(start + block);
-        let mut z = z.slice_mut(..(end - start) * vocabulary);
-        let hidden = hidden.slice(start * width..end * width);
-        product::forward(cuda, op, layer.shape(end - start), &hidden, weight, &mut z, false)?;
+        let (shape, z) = (layer.shape(end - start), logits.first);
+        // SAFETY: the op has checked hidden states and weight against the layer, and there is room for the logits of the
+        // block, which nothing else uses.
+        unsafe { product::forward_at(cuda, shape, hidden.from(start * width), weight, z, false) }?;
         let (mut log_prob, mut entropy) = (log_prob.slice_mut(start..end), entropy.slice_mut(start..end));
         let (mut log_sum, indices) = (log_sum.slice_mut(start..end), indices.slice(start..end));
         let mut call = cuda.call(&kernel);
-        call.arg(&mut z).arg(&indices).arg(&mut log_prob).arg(&mut entropy).arg(&mut log_sum);
+        call.arg(&z.address).arg(&indices).arg(&mut log_prob).arg(&mut entropy).arg(&mut log_sum);
         call.arg(&vocabulary).arg(&inverse);
         // SAFETY: the kernel's arguments; each of the block's tokens has a block of threads, a row of z and one number of
         // each of the others, and the op has checked the targets against the vocabulary.
@@ -69,7 +91,7 @@ pub(super) fn backward(
     op: &'static str,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: Weight<'_>,
+    weight: Numbers<'_>,
     targets: &Indices,
     (entropy, log_sum): (View<'_>, View<'_>),
     (d_log_prob, d_entropy): (View<'_>, View<'_>),
@@ -79,41 +101,39 @@ pub(super) fn backward(
     kept: Option<ViewMut<'_>>,
 ) -> Result<(), KernelError> {
     let OutputLayer { width, vocabulary, temperature, .. } = layer;
-    let (hidden, mut d_hidden) = (hidden.cuda(op, cuda)?, d_hidden.cuda(op, cuda)?);
+    let (hidden, weight) = (Numbers::from(hidden).pointer(op, cuda)?, weight.pointer(op, cuda)?);
+    let d_hidden = NumbersMut::from(d_hidden).pointer(op, cuda)?;
+    let d_weight = d_weight.map(|d_weight| NumbersMut::from(d_weight).pointer(op, cuda)).transpose()?;
     let (entropy, log_sum) = (entropy.cuda(op, cuda)?, log_sum.cuda(op, cuda)?);
     let (d_log_prob, d_entropy) = (d_log_prob.cuda(op, cuda)?, d_entropy.cuda(op, cuda)?);
-    let (n, indices) = (targets.len(), targets.cuda(op, cuda)?);
-    let mut d_weight = d_weight.map(|d_weight| d_weight.cuda(op, cuda)).transpose()?;
-    let block = block(vocabulary);
-    let is_kept = kept.is_some();
-    let mut held = Buffer::Cuda(cuda.any(if is_kept { 0 } else { block.min(n) * vocabulary })?);
-    let mut z = kept.unwrap_or_else(|| held.view_mut()).cuda(op, cuda)?;
+    let (n, indices, block) = (targets.len(), targets.cuda(op, cuda)?, block(vocabulary));
+    let logits = Logits::new(cuda, op, kept, block.min(n), vocabulary)?;
     let kernel = cuda.kernel(SOURCE, "token_log_prob_backward")?;
     let inverse = 1.0 / temperature;
     let blocks = groups
         .iter()
         .flat_map(|group| group.clone().step_by(block).map(move |start| start..group.end.min(start + block)));
     for Range { start, end } in blocks {
-        let shape = layer.shape(end - start);
-        let hidden = hidden.slice(start * width..end * width);
-        let first = if is_kept { start * vocabulary } else { 0 };
-        let mut z = z.slice_mut(first..first + (end - start) * vocabulary);
-        if !is_kept {
-            product::forward(cuda, op, shape, &hidden, weight, &mut z, false)?;
+        let (shape, hidden) = (layer.shape(end - start), hidden.from(start * width));
+        let z = if logits.all { logits.first.from(start * vocabulary) } else { logits.first };
+        if !logits.all {
+            // SAFETY: as in the forward pass.
+            unsafe { product::forward_at(cuda, shape, hidden, weight, z, false) }?;
         }
         let (indices, entropy) = (indices.slice(start..end), entropy.slice(start..end));
         let (log_sum, d_log_prob) = (log_sum.slice(start..end), d_log_prob.slice(start..end));
         let d_entropy = d_entropy.slice(start..end);
         let mut call = cuda.call(&kernel);
-        call.arg(&mut z).arg(&indices).arg(&entropy).arg(&log_sum).arg(&d_log_prob).arg(&d_entropy);
+        call.arg(&z.address).arg(&indices).arg(&entropy).arg(&log_sum).arg(&d_log_prob).arg(&d_entropy);
         call.arg(&vocabulary).arg(&inverse);
         // SAFETY: as in the forward pass.
         unsafe { run(call, (end - start, 1), THREADS) }?;
-        let dz = z.as_view();
-        let mut d_hidden = d_hidden.slice_mut(start * width..end * width);
-        product::backward_input(cuda, op, shape, &dz, weight, &mut d_hidden, false)?;
-        if let Some(d_weight) = &mut d_weight {
-            product::backward_weight(cuda, op, shape, &hidden, &dz, d_weight)?;
+        // SAFETY: as above; the op has checked both gradients' lengths as well.
+        unsafe {
+            product::backward_input_at(cuda, shape, z, weight, d_hidden.from(start * width), false)?;
+            if let Some(d_weight) = d_weight {
+                product::backward_weight_at(cuda, shape, hidden, z, d_weight)?;
+            }
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ pub(super) mod cuda;
 use std::ops::Range;
 
 use super::product::{Shape, WeightLayout};
-use super::{Device, Indices, KernelError, View, ViewMut, Weight, dispatch};
+use super::{Device, Indices, KernelError, Numbers, View, ViewMut, dispatch};
 
 /// The output layer's sizes, and the sampling temperature that logits are divided by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub fn forward<'a>(
     device: &Device,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: impl Into<Weight<'a>>,
+    weight: impl Into<Numbers<'a>>,
     targets: &Indices,
     log_prob: ViewMut<'_>,
     entropy: ViewMut<'_>,
@@ -110,7 +110,7 @@ pub fn backward<'a>(
     device: &Device,
     layer: OutputLayer,
     hidden: View<'_>,
-    weight: impl Into<Weight<'a>>,
+    weight: impl Into<Numbers<'a>>,
     targets: &Indices,
     kept: (View<'_>, View<'_>),
     gradients: (View<'_>, View<'_>),

@@ -6,8 +6,9 @@ use super::places::{LayerPlaces, Place, Values};
 use super::{Trunk, copy};
 use crate::kernels::attention::Rows;
 use crate::kernels::rotary::Direction;
-use crate::kernels::{Buffer, Device, Indices, KernelError, attention, bias, rms_norm, rotary, swiglu};
-use crate::model::arch::Dims;
+use crate::kernels::{
+    Activation, Buffer, Device, Indices, KernelError, Numbers, attention, bias, rms_norm, rotary, swiglu,
+};
 
 /// What a pass over all tokens of a batch runs on.
 #[derive(Clone, Copy)]
@@ -27,45 +28,43 @@ pub(super) struct Pass<'a> {
 pub(super) struct Layer {
     pub(super) x: Buffer,
     scale1: Buffer,
-    normed1: Buffer,
-    pub(super) qkv: Buffer,
-    attended: Buffer,
+    normed1: Activation,
+    pub(super) qkv: Activation,
+    attended: Activation,
     log_sum: Buffer,
     middle: Buffer,
     scale2: Buffer,
-    normed2: Buffer,
-    gate_up: Buffer,
-    activated: Buffer,
+    normed2: Activation,
+    gate_up: Activation,
+    activated: Activation,
     /// Inputs of the adapters' second halves, empty without adapters: of queries, keys and values, of what leaves the
     /// heads, of gate and up, of what goes back.
-    low: [Buffer; 4],
+    low: [Activation; 4],
 }
 
 impl Layer {
-    pub(super) fn new(
-        device: &Device,
-        dims: &Dims,
-        place: &LayerPlaces,
-        n: usize,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn new(pass: Pass<'_>, place: &LayerPlaces) -> Result<Self, KernelError> {
+        let Pass { trunk, device, positions, .. } = pass;
+        let (dims, n) = (&trunk.dims, positions.len());
         let heads = dims.attention();
+        let activation = |len| device.activation(trunk.in_bfloat16, len);
         Ok(Self {
             x: device.scratch(n * dims.width)?,
             scale1: device.scratch(n)?,
-            normed1: device.scratch(n * dims.width)?,
-            qkv: device.scratch(n * heads.qkv_width())?,
-            attended: device.scratch(n * heads.out_width())?,
+            normed1: activation(n * dims.width)?,
+            qkv: activation(n * heads.qkv_width())?,
+            attended: activation(n * heads.out_width())?,
             log_sum: device.scratch(n * heads.queries)?,
             middle: device.scratch(n * dims.width)?,
             scale2: device.scratch(n)?,
-            normed2: device.scratch(n * dims.width)?,
-            gate_up: device.scratch(n * 2 * dims.hidden)?,
-            activated: device.scratch(n * dims.hidden)?,
+            normed2: activation(n * dims.width)?,
+            gate_up: activation(n * 2 * dims.hidden)?,
+            activated: activation(n * dims.hidden)?,
             low: [
-                place.qkv.low(device, n)?,
-                place.attention_out.low(device, n)?,
-                place.gate_up.low(device, n)?,
-                place.down.low(device, n)?,
+                activation(place.qkv.low(n))?,
+                activation(place.attention_out.low(n))?,
+                activation(place.gate_up.low(n))?,
+                activation(place.down.low(n))?,
             ],
         })
     }
@@ -75,11 +74,9 @@ impl Layer {
     pub(super) fn len(&self) -> usize {
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
         let Self { middle, scale2, normed2, gate_up, activated, low, .. } = self;
-        [x, scale1, normed1, qkv, attended, log_sum, middle, scale2, normed2, gate_up, activated]
-            .into_iter()
-            .chain(low)
-            .map(Buffer::len)
-            .sum()
+        let activations = [normed1, qkv, attended, normed2, gate_up, activated].into_iter().chain(low);
+        [x, scale1, log_sum, middle, scale2].into_iter().map(Buffer::len).sum::<usize>()
+            + activations.map(Activation::len).sum::<usize>()
     }
 
     /// From x to the next layer's.
@@ -92,7 +89,8 @@ impl Layer {
         self.activate(pass, place)?;
         let Pass { device, w, positions, .. } = pass;
         copy(device, &self.middle, next)?;
-        place.down.forward(device, w, positions.len(), &self.activated, next, &mut self.low[3], true)
+        let (activated, next) = (self.activated.numbers(), next.view_mut().into());
+        place.down.forward(device, w, positions.len(), activated, next, &mut self.low[3], true)
     }
 
     /// All activations from x, up to what the last product reads.
@@ -102,27 +100,28 @@ impl Layer {
         let (heads, n) = (dims.attention(), positions.len());
         let Self { x, scale1, normed1, qkv, attended, log_sum, .. } = self;
         let Self { middle, scale2, normed2, gate_up, activated, low, .. } = self;
-        let norm = |x: &Buffer, weight: &Place, normed: &mut Buffer, scale: &mut Buffer| {
-            let (normed, scale) = (normed.view_mut(), scale.view_mut());
+        let norm = |x: &Buffer, weight: &Place, normed: &mut Activation, scale: &mut Buffer| {
+            let (normed, scale) = (normed.numbers_mut(), scale.view_mut());
             rms_norm::forward(device, dims.width, dims.norm_epsilon, x.view(), w.at(weight), normed, scale)
         };
 
         norm(x, &place.attention_norm, normed1, scale1)?;
         if let Some(place) = &place.qkv_bias {
-            bias::forward(device, w.at(place), qkv.view_mut())?;
+            bias::forward(device, w.at(place), qkv.numbers_mut())?;
         }
         let biased = place.qkv_bias.is_some();
-        place.qkv.forward(device, w, n, normed1, qkv, &mut low[0], biased)?;
+        place.qkv.forward(device, w, n, normed1.numbers(), qkv.numbers_mut(), &mut low[0], biased)?;
         let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
-        rotary::rotate(device, table, Direction::Forward, turned, stride, positions, qkv.view_mut())?;
-        let (result, kept) = (attended.view_mut(), log_sum.view_mut());
-        attention::forward(device, heads, rows, qkv.view(), result, kept)?;
+        rotary::rotate(device, table, Direction::Forward, turned, stride, positions, qkv.numbers_mut())?;
+        let (result, kept) = (attended.numbers_mut(), log_sum.view_mut());
+        attention::forward(device, heads, rows, qkv.numbers(), result, kept)?;
         copy(device, x, middle)?;
-        place.attention_out.forward(device, w, n, attended, middle, &mut low[1], true)?;
+        let (read, sum) = (attended.numbers(), middle.view_mut().into());
+        place.attention_out.forward(device, w, n, read, sum, &mut low[1], true)?;
 
         norm(middle, &place.feed_forward_norm, normed2, scale2)?;
-        place.gate_up.forward(device, w, n, normed2, gate_up, &mut low[2], false)?;
-        swiglu::forward(device, dims.hidden, gate_up.view(), activated.view_mut())
+        place.gate_up.forward(device, w, n, normed2.numbers(), gate_up.numbers_mut(), &mut low[2], false)?;
+        swiglu::forward(device, dims.hidden, gate_up.numbers(), activated.numbers_mut())
     }
 
     /// All that [`Layer::forward`] had left here, from what entered the layer then.
@@ -135,28 +134,31 @@ impl Layer {
         self.x = x;
         self.activate(pass, place)?;
         let Pass { device, w, positions, .. } = pass;
-        place.down.lower(device, w, positions.len(), &self.activated, &mut self.low[3])
+        place.down.lower(device, w, positions.len(), self.activated.numbers(), &mut self.low[3])
     }
 }
 
 /// Gradients of a layer's activations, whose buffers all layers use in turn.
 pub(super) struct Gradients {
-    normed: Buffer,
-    qkv: Buffer,
-    attended: Buffer,
-    gate_up: Buffer,
-    activated: Buffer,
+    normed: Activation,
+    qkv: Activation,
+    attended: Activation,
+    gate_up: Activation,
+    activated: Activation,
 }
 
 impl Gradients {
-    pub(super) fn new(device: &Device, dims: &Dims, n: usize) -> Result<Self, KernelError> {
+    pub(super) fn new(pass: Pass<'_>) -> Result<Self, KernelError> {
+        let Pass { trunk, device, positions, .. } = pass;
+        let (dims, n) = (&trunk.dims, positions.len());
         let heads = dims.attention();
+        let activation = |len| device.activation(trunk.in_bfloat16, len);
         Ok(Self {
-            normed: device.scratch(n * dims.width)?,
-            qkv: device.scratch(n * heads.qkv_width())?,
-            attended: device.scratch(n * heads.out_width())?,
-            gate_up: device.scratch(n * 2 * dims.hidden)?,
-            activated: device.scratch(n * dims.hidden)?,
+            normed: activation(n * dims.width)?,
+            qkv: activation(n * heads.qkv_width())?,
+            attended: activation(n * heads.out_width())?,
+            gate_up: activation(n * 2 * dims.hidden)?,
+            activated: activation(n * dims.hidden)?,
         })
     }
 }
@@ -180,32 +182,37 @@ impl Layer {
         let d = gradients;
 
         // next ← middle + swiglu(normed2 W_gate_up) W_down
-        place.down.backward(device, w, groups, (activated, &low[3]), dx, &mut d.activated, dw)?;
-        let (d_activated, d_gate_up) = (d.activated.view(), d.gate_up.view_mut());
-        swiglu::backward(device, dims.hidden, gate_up.view(), d_activated, d_gate_up)?;
-        place.gate_up.backward(device, w, groups, (normed2, &low[2]), &d.gate_up, &mut d.normed, dw)?;
-        norm_backward(pass, middle, &place.feed_forward_norm, scale2, &d.normed, dx, dw)?;
+        let inputs = (activated, &low[3]);
+        place.down.backward(device, w, groups, inputs, dx.view().into(), &mut d.activated, dw)?;
+        let (d_activated, d_gate_up) = (d.activated.numbers(), d.gate_up.numbers_mut());
+        swiglu::backward(device, dims.hidden, gate_up.numbers(), d_activated, d_gate_up)?;
+        let inputs = (normed2, &low[2]);
+        place.gate_up.backward(device, w, groups, inputs, d.gate_up.numbers(), &mut d.normed, dw)?;
+        norm_backward(pass, middle, &place.feed_forward_norm, scale2, d.normed.numbers(), dx, dw)?;
 
         // middle ← x + attention(rotate(normed1 W_qkv + b_qkv)) W_out
-        place.attention_out.backward(device, w, groups, (attended, &low[1]), dx, &mut d.attended, dw)?;
+        let inputs = (attended, &low[1]);
+        place.attention_out.backward(device, w, groups, inputs, dx.view().into(), &mut d.attended, dw)?;
         attention::backward(
             device,
             heads,
             rows,
-            qkv.view(),
-            attended.view(),
+            qkv.numbers(),
+            attended.numbers(),
             log_sum.view(),
-            d.attended.view(),
-            d.qkv.view_mut(),
+            d.attended.numbers(),
+            d.qkv.numbers_mut(),
         )?;
-        let (turned, stride, d_qkv) = (heads.queries + heads.keys, heads.qkv_width(), d.qkv.view_mut());
+        let (turned, stride, d_qkv) = (heads.queries + heads.keys, heads.qkv_width(), d.qkv.numbers_mut());
         rotary::rotate(device, table, Direction::Backward, turned, stride, positions, d_qkv)?;
         for group in groups {
             let Some(db) = place.qkv_bias.as_ref().and_then(|place| place.gradient(dw)) else { break };
-            bias::backward(device, d.qkv.slice(group.start * stride..group.end * stride), db)?;
+            let rows = group.start * stride..group.end * stride;
+            bias::backward(device, d.qkv.numbers().slice(rows), db)?;
         }
-        place.qkv.backward(device, w, groups, (normed1, &low[0]), &d.qkv, &mut d.normed, dw)?;
-        norm_backward(pass, x, &place.attention_norm, scale1, &d.normed, dx, dw)
+        let inputs = (normed1, &low[0]);
+        place.qkv.backward(device, w, groups, inputs, d.qkv.numbers(), &mut d.normed, dw)?;
+        norm_backward(pass, x, &place.attention_norm, scale1, d.normed.numbers(), dx, dw)
     }
 }
 
@@ -215,7 +222,7 @@ pub(super) fn norm_backward(
     x: &Buffer,
     weight: &Place,
     scale: &Buffer,
-    d_normed: &Buffer,
+    d_normed: Numbers<'_>,
     dx: &mut Buffer,
     dw: &mut Buffer,
 ) -> Result<(), KernelError> {

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use super::places::{Adapter, Matrix, Values};
 use crate::kernels::product::{self, Shape, WeightLayout};
-use crate::kernels::{Buffer, Device, KernelError, Weight, bfloat16, scale};
+use crate::kernels::{Activation, Buffer, Device, KernelError, Numbers, NumbersMut, bfloat16, scale};
 
 impl Matrix {
     fn shape(&self, rows: usize) -> Shape {
         Shape { rows, inputs: self.inputs, outputs: self.outputs, layout: WeightLayout::InOut }
     }
 
-    /// Room for what [`Matrix::forward`] keeps of n rows: none without an adapter.
-    pub(super) fn low(&self, device: &Device, n: usize) -> Result<Buffer, KernelError> {
-        device.scratch(self.adapter.as_ref().map_or(0, |adapter| n * adapter.rank))
+    /// Numbers that [`Matrix::forward`] keeps of n rows: none without an adapter.
+    pub(super) fn low(&self, n: usize) -> usize {
+        self.adapter.as_ref().map_or(0, |adapter| n * adapter.rank)
     }
 
     /// y = x W + s x A B, or that added to y. `low` `[n, rank]` becomes s x A, which the backward pass needs.
@@ -22,17 +22,17 @@ impl Matrix {
         device: &Device,
         w: Values<'_>,
         n: usize,
-        x: &Buffer,
-        y: &mut Buffer,
-        low: &mut Buffer,
+        x: Numbers<'_>,
+        mut y: NumbersMut<'_>,
+        low: &mut Activation,
         accumulate: bool,
     ) -> Result<(), KernelError> {
-        product::forward(device, self.shape(n), x.view(), w.weight(&self.weight), y.view_mut(), accumulate)?;
+        product::forward(device, self.shape(n), x, w.weight(&self.weight), y.reborrow(), accumulate)?;
         self.lower(device, w, n, x, low)?;
         if let Some(adapter) = &self.adapter {
             let (_, out) = self.shapes(adapter, n);
             let b = w.trained.slice(adapter.b.clone());
-            product::forward(device, out, low.view(), b, y.view_mut(), true)?;
+            product::forward(device, out, low.numbers(), b, y, true)?;
         }
         Ok(())
     }
@@ -43,13 +43,14 @@ impl Matrix {
         device: &Device,
         w: Values<'_>,
         n: usize,
-        x: &Buffer,
-        low: &mut Buffer,
+        x: Numbers<'_>,
+        low: &mut Activation,
     ) -> Result<(), KernelError> {
         let Some(adapter) = &self.adapter else { return Ok(()) };
         let (into, _) = self.shapes(adapter, n);
-        product::forward(device, into, x.view(), w.trained.slice(adapter.a.clone()), low.view_mut(), false)?;
-        scale::forward(device, adapter.scale, low.view_mut())
+        let a = w.trained.slice(adapter.a.clone());
+        product::forward(device, into, x, a, low.numbers_mut(), false)?;
+        scale::forward(device, adapter.scale, low.numbers_mut())
     }
 
     /// dx, and the gradients of what is trained added to dw, from dy and what was kept. The latter are summed over each
@@ -59,24 +60,24 @@ impl Matrix {
         device: &Device,
         w: Values<'_>,
         groups: &[Range<usize>],
-        (x, low): (&Buffer, &Buffer),
-        dy: &Buffer,
-        dx: &mut Buffer,
+        (x, low): (&Activation, &Activation),
+        dy: Numbers<'_>,
+        dx: &mut Activation,
         dw: &mut Buffer,
     ) -> Result<(), KernelError> {
         let n = dy.len() / self.outputs;
-        weight_gradient(device, self.shape(n), groups, (x, dy), self.weight.range(), dw)?;
+        weight_gradient(device, self.shape(n), groups, (x.numbers(), dy), self.weight.range(), dw)?;
         let weight = w.weight(&self.weight);
-        product::backward_input(device, self.shape(n), dy.view(), weight, dx.view_mut(), false)?;
+        product::backward_input(device, self.shape(n), dy, weight, dx.numbers_mut(), false)?;
         if let Some(adapter) = &self.adapter {
             let (a, b) = (w.trained.slice(adapter.a.clone()), w.trained.slice(adapter.b.clone()));
             let (into, out) = self.shapes(adapter, n);
-            weight_gradient(device, out, groups, (low, dy), Some(&adapter.b), dw)?;
-            let mut d_low = device.scratch(n * adapter.rank)?;
-            product::backward_input(device, out, dy.view(), b, d_low.view_mut(), false)?;
-            scale::forward(device, adapter.scale, d_low.view_mut())?;
-            weight_gradient(device, into, groups, (x, &d_low), Some(&adapter.a), dw)?;
-            product::backward_input(device, into, d_low.view(), a, dx.view_mut(), true)?;
+            weight_gradient(device, out, groups, (low.numbers(), dy), Some(&adapter.b), dw)?;
+            let mut d_low = device.activation(matches!(low, Activation::Bfloat16(_)), n * adapter.rank)?;
+            product::backward_input(device, out, dy, b, d_low.numbers_mut(), false)?;
+            scale::forward(device, adapter.scale, d_low.numbers_mut())?;
+            weight_gradient(device, into, groups, (x.numbers(), d_low.numbers()), Some(&adapter.a), dw)?;
+            product::backward_input(device, into, d_low.numbers(), a, dx.numbers_mut(), true)?;
         }
         Ok(())
     }
@@ -96,8 +97,8 @@ impl Matrix {
         let Some(adapter) = &self.adapter else { return Ok(None) };
         let mut merged = device.scratch(self.inputs * self.outputs)?;
         match w.weight(&self.weight) {
-            Weight::Float32(weight) => device.copy(weight, merged.view_mut())?,
-            Weight::Bfloat16(weight) => bfloat16::widen(device, weight, merged.view_mut())?,
+            Numbers::Float32(weight) => device.copy(weight, merged.view_mut())?,
+            Numbers::Bfloat16(weight) => bfloat16::widen(device, weight, merged.view_mut())?,
         }
         let mut a = device.scratch(self.inputs * adapter.rank)?;
         device.copy(w.trained.slice(adapter.a.clone()), a.view_mut())?;
@@ -114,7 +115,7 @@ fn weight_gradient(
     device: &Device,
     shape: Shape,
     groups: &[Range<usize>],
-    (x, dy): (&Buffer, &Buffer),
+    (x, dy): (Numbers<'_>, Numbers<'_>),
     part: Option<&Range<usize>>,
     dw: &mut Buffer,
 ) -> Result<(), KernelError> {

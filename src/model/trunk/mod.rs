@@ -20,9 +20,10 @@ use super::arch::Dims;
 use super::batch::Batch;
 use super::error::ModelError;
 use super::gradient::Sums;
+use super::precision::Precision;
 use super::tuning::Tuning;
 use crate::kernels::attention::Rows;
-use crate::kernels::{Buffer, Device, Indices, KernelError, embedding, rms_norm, rotary};
+use crate::kernels::{Buffer, Device, Indices, KernelError, Numbers, embedding, rms_norm, rotary};
 use layer::{Gradients, Layer, Pass, norm_backward};
 pub(crate) use places::{Finder, Matrix, Place, Places, Values};
 
@@ -35,6 +36,8 @@ pub struct Trunk {
     pub(crate) places: Places,
     /// What of it is trained.
     pub(crate) tuning: Tuning,
+    /// Whether its matrices are in bfloat16.
+    in_bfloat16: bool,
     pub(crate) rotary: rotary::Table,
 }
 
@@ -87,7 +90,8 @@ impl Trunk {
         let places = Places::new(&dims, finder, tuning)?;
         let rotary =
             rotary::Table::new(device, dims.head_size, dims.positions, dims.rope_theta, dims.rope_scaling)?;
-        Ok(Self { dims, device: device.clone(), places, tuning: tuning.clone(), rotary })
+        let in_bfloat16 = finder.precision == Precision::Bfloat16;
+        Ok(Self { dims, device: device.clone(), places, tuning: tuning.clone(), in_bfloat16, rotary })
     }
 
     /// The hidden states of a batch under the parameters `w`.
@@ -111,7 +115,7 @@ impl Trunk {
         w: Values<'_>,
         batch: &Batch,
         keep: Keep,
-        mut qkv_made: impl FnMut(usize, &Buffer) -> Result<(), KernelError>,
+        mut qkv_made: impl FnMut(usize, Numbers<'_>) -> Result<(), KernelError>,
     ) -> Result<Activations, KernelError> {
         let Self { dims, places, .. } = self;
         let n = batch.tokens.len();
@@ -131,14 +135,14 @@ impl Trunk {
             let keep = if index < kept_from { Keep::Nothing } else { keep };
             let mut layer = match shared.take() {
                 Some(layer) => layer,
-                None => Layer::new(device, dims, place, n)?,
+                None => Layer::new(pass, place)?,
             };
             std::mem::swap(&mut layer.x, &mut x);
             if keep != Keep::Nothing {
                 x = device.scratch(n * dims.width)?;
             }
             layer.forward(pass, place, &mut x)?;
-            qkv_made(index, &layer.qkv)?;
+            qkv_made(index, layer.qkv.numbers())?;
             match keep {
                 Keep::All => layers.push(Kept::All(Box::new(layer))),
                 Keep::Inputs => {
@@ -179,8 +183,8 @@ impl Trunk {
         let pass = Pass { trunk: self, device, w, rows: &rows, positions: &positions, groups: &groups };
         let dw = &mut sums.values;
         let mut dx = device.zeros(n * dims.width)?;
-        norm_backward(pass, &last, &places.norm, &scale, d_hidden, &mut dx, dw)?;
-        let mut gradients = Gradients::new(device, dims, n)?;
+        norm_backward(pass, &last, &places.norm, &scale, d_hidden.view().into(), &mut dx, dw)?;
+        let mut gradients = Gradients::new(pass)?;
         let mut again = None;
         for (place, kept) in places.layers.iter().rev().zip(layers.into_iter().rev()) {
             let layer = match kept {
@@ -188,7 +192,7 @@ impl Trunk {
                 Kept::Input(x) => {
                     let mut layer = match again.take() {
                         Some(layer) => layer,
-                        None => Box::new(Layer::new(device, dims, place, n)?),
+                        None => Box::new(Layer::new(pass, place)?),
                     };
                     layer.again(pass, place, x)?;
                     layer
@@ -213,7 +217,6 @@ fn copy(device: &Device, from: &Buffer, to: &mut Buffer) -> Result<(), KernelErr
 mod tests {
     use super::*;
     use crate::data::Seed;
-    use crate::model::precision::Precision;
     use crate::model::tensors::Tensors;
     use crate::model::{Arch, init};
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::data::{Layout, LayoutError};
-use crate::kernels::{Buffer, View, ViewMut, Weight};
+use crate::kernels::{Buffer, Numbers, View, ViewMut};
 use crate::model::arch::{Dims, EMBEDDING};
 use crate::model::precision::{Precision, Spot};
 use crate::model::tensors::Tensors;
@@ -29,13 +29,13 @@ impl<'a> Values<'a> {
     /// A tensor that is in f32 in every model: not one of the matrices.
     pub(crate) fn at(self, place: &Place) -> View<'a> {
         match self.weight(place) {
-            Weight::Float32(view) => view,
-            Weight::Bfloat16(_) => unreachable!("`Precision::rounds` takes matrices alone"),
+            Numbers::Float32(view) => view,
+            Numbers::Bfloat16(_) => unreachable!("`Precision::rounds` takes matrices alone"),
         }
     }
 
     /// A tensor that may be in bfloat16.
-    pub(crate) fn weight(self, place: &Place) -> Weight<'a> {
+    pub(crate) fn weight(self, place: &Place) -> Numbers<'a> {
         match place {
             Place::Trained(spot, _) => self.trained.at(spot),
             Place::Frozen(spot) => self.frozen.expect("a place is frozen where values are").at(spot),
