@@ -4,13 +4,16 @@
 
 use std::num::NonZeroUsize;
 
-use pspo::data::numbers::{LoraAlpha, Temperature};
+use pspo::data::numbers::{LoraAlpha, Temperature, TopP};
 use pspo::data::{Seed, Sequence};
 use pspo::kernels::{Device, KernelError};
+use pspo::model::decode::Row;
 use pspo::model::tensor::{SumTo, vector};
 use pspo::model::{
-    AdamW, AdamWConfig, Arch, Batch, Lora, Policy, Precision, Projection, ScalarModel, Tuning, backward, init,
+    AdamW, AdamWConfig, Arch, Batch, Lora, Policy, Precision, Projection, ScalarModel, Tokenizer, Tuning,
+    backward, init,
 };
+use pspo::rollouts::{Sampling, sample};
 
 pspo::arch! {
     struct Grouped {
@@ -153,4 +156,139 @@ fn a_scalar_model_has_the_same_values_and_gradient() {
     assert_near("values", &got.0, &exact.0, 2e-5);
     assert_near("gradient", &got.1, &exact.1, 2e-4);
     assert_eq!(got.2.values(), exact.2.values(), "parameters come back as they went");
+}
+
+pspo::arch! {
+    /// More query heads to a key head than a block attends for, and rows of several splits.
+    struct Long {
+        name: "long", vocabulary: 50, width: 324, layers: 2, heads: 9, kv_heads: 1, head_size: 36, hidden: 20,
+        positions: 700,
+    }
+}
+
+/// Logits of rows that share prefixes, part and go on, over the bounds of pages and splits; step by step.
+fn decode<A: Arch>(
+    device: &Device,
+    precision: Precision,
+    tuning: &Tuning,
+    rows_alone: bool,
+) -> Vec<Vec<f32>> {
+    let dims = &A::DIMS;
+    let policy = Policy::<A>::random(device, Seed::root(4)).unwrap().in_precision(precision).unwrap();
+    let mut policy = policy.tuned(tuning, Seed::root(5)).unwrap();
+    let mut trained = policy.trained().unwrap();
+    for (place, value) in trained.values_mut().iter_mut().enumerate() {
+        *value += 0.05 * (place as f32).sin();
+    }
+    policy.set_trained(&trained).unwrap();
+    let mut decoder = policy.decoder().unwrap();
+    let vocabulary = dims.vocabulary as u32;
+    let tokens = |from: usize, len: usize| -> Vec<u32> {
+        (from..from + len).map(|i| (i * i * 5 + i * 3) as u32 % vocabulary).collect()
+    };
+    let longest = dims.positions - 60;
+    let prompts = [tokens(1, 5), tokens(2, longest), tokens(3, 32), tokens(4, 1)];
+    let prefixes: Vec<_> = if rows_alone {
+        prompts.iter().flat_map(|prompt| decoder.prefill(&[prompt]).unwrap()).collect()
+    } else {
+        decoder.prefill(&prompts.each_ref().map(Vec::as_slice)).unwrap()
+    };
+    // (prefix, tokens shared): from the end, from within, from nothing, several from one
+    let forks = [(0, 5), (1, longest), (1, 30), (2, 32), (2, 31), (3, 1), (3, 0), (1, longest - 7)];
+    let mut rows: Vec<Row> =
+        forks.map(|(prefix, shared)| Row::fork(dims, prefixes[prefix].clone(), shared, 50)).into();
+    let mut all = Vec::new();
+    for step in 0..40 {
+        if step == 3 {
+            // a row parts from another in the middle of a page
+            let parted = rows[0].clone();
+            rows.push(parted);
+        }
+        let next: Vec<u32> = (0..rows.len()).map(|row| (row * 11 + step * 7) as u32 % vocabulary).collect();
+        let mut logits = Vec::new();
+        if rows_alone {
+            for (row, &token) in rows.iter_mut().zip(&next) {
+                logits.extend(decoder.step(&mut [row], &[token]).unwrap().to_vec());
+            }
+        } else {
+            logits.extend(decoder.step(&mut rows.iter_mut().collect::<Vec<_>>(), &next).unwrap().to_vec());
+        }
+        all.push(logits);
+    }
+    all
+}
+
+fn decoding_agrees<A: Arch>(precision: Precision, tuning: &Tuning, tolerance: f64) {
+    let Some(cuda) = cuda() else { return };
+    let got = decode::<A>(&cuda, precision, tuning, false);
+    let exact = decode::<A>(&Device::cpu(), precision, tuning, false);
+    for (step, (got, exact)) in got.iter().zip(&exact).enumerate() {
+        assert_near(&format!("logits of step {step}"), got, exact, tolerance);
+    }
+    let bits = |steps: Vec<Vec<f32>>| -> Vec<u32> { steps.into_iter().flatten().map(f32::to_bits).collect() };
+    assert!(
+        bits(got) == bits(decode::<A>(&cuda, precision, tuning, true)),
+        "the same bits alone and together"
+    );
+}
+
+#[test]
+fn decoding_agrees_with_the_cpu() {
+    decoding_agrees::<Grouped>(Precision::Float32, &Tuning::Full, 2e-5);
+    decoding_agrees::<Tied>(Precision::Float32, &lora(), 2e-5);
+    decoding_agrees::<Long>(Precision::Float32, &Tuning::Full, 2e-5);
+}
+
+#[test]
+fn decoding_in_bfloat16_agrees_with_the_cpu() {
+    decoding_agrees::<Tied>(Precision::Bfloat16, &Tuning::Full, 2e-2);
+    decoding_agrees::<Grouped>(Precision::Bfloat16, &lora(), 2e-2);
+    decoding_agrees::<Long>(Precision::Bfloat16, &Tuning::Full, 2e-2);
+}
+
+#[test]
+fn a_row_of_another_device_or_precision_is_an_error() {
+    let Some(cuda) = cuda() else { return };
+    let policy = |device: &Device| Policy::<Tied>::random(device, Seed::root(1)).unwrap();
+    let (here, there) = (policy(&cuda), policy(&Device::cpu()));
+    let rounded = here.in_precision(Precision::Bfloat16).unwrap();
+    let of = |policy: &Policy<Tied>| {
+        let prefix = policy.decoder().unwrap().prefill(&[&[1, 2]]).unwrap().remove(0);
+        Row::fork(&Tied::DIMS, prefix, 2, 5)
+    };
+    for (policy, mut row) in [(&here, of(&there)), (&there, of(&here)), (&rounded, of(&here))] {
+        let error = policy.decoder().unwrap().step(&mut [&mut row], &[1]).unwrap_err().to_string();
+        assert!(error.contains("another device"), "{error}");
+    }
+    let error = here.decoder().unwrap().step(&mut [&mut of(&here)], &[130]).unwrap_err().to_string();
+    assert!(error.contains("token 130 is not in a vocabulary of 130"), "{error}");
+}
+
+#[test]
+fn both_devices_sample_the_same_responses() {
+    let Some(cuda) = cuda() else { return };
+    let tokenizer = Tokenizer::train(["x"], 257).unwrap();
+    let sampling = |top_p, top_k| Sampling {
+        top_p,
+        top_k: NonZeroUsize::new(top_k),
+        max_new_tokens: NonZeroUsize::new(40).unwrap(),
+        stop: vec!["e".into()],
+        ..Sampling::default()
+    };
+    let prompts: Vec<Vec<u32>> =
+        (0..12).map(|prompt| vec![1 + prompt % 7; 1 + prompt as usize * 5]).collect();
+    for sampling in [sampling(TopP::new(1.0), 0), sampling(TopP::new(0.9), 20)] {
+        let responses = |device: &Device, prompts: &[Vec<u32>]| {
+            let policy = Policy::<Grouped>::random(device, Seed::root(1)).unwrap();
+            sample(&policy, &tokenizer, prompts, 4, &sampling, Seed::root(2)).unwrap()
+        };
+        let (got, exact) = (responses(&cuda, &prompts), responses(&Device::cpu(), &prompts));
+        let same = got.iter().zip(&exact).filter(|(got, exact)| got.sequence == exact.sequence).count();
+        // a number of a stream may fall just where two tokens meet
+        assert!(same >= 47, "{same} of 48 are the same");
+        for (got, exact) in got.iter().zip(&exact).filter(|(got, exact)| got.sequence == exact.sequence) {
+            assert_near("log-probabilities", &got.log_probs, &exact.log_probs, 2e-5);
+        }
+        assert_eq!(responses(&cuda, &prompts[..2]), got[..8], "whatever is sampled beside them");
+    }
 }

@@ -130,6 +130,30 @@ pub enum KernelError {
         /// Where it is to be had.
         remedy: &'static str,
     },
+    /// The driver is older than what the kernels are made for.
+    #[error(
+        "the driver supports CUDA {}.{}, and {}.{} is needed: install NVIDIA's driver, version 580 or later",
+        version / 1000, version % 1000 / 10, needed / 1000, needed % 1000 / 10
+    )]
+    OldDriver {
+        /// The CUDA version that it supports: 1000 × major + 10 × minor.
+        version: i32,
+        /// The one that is needed.
+        needed: i32,
+    },
+    /// The device has too little memory.
+    #[error(
+        "the device has no room for {needed} bytes more: {free} of its {total} bytes are free; take fewer tokens in a \
+         pass, a smaller model, bfloat16 or an adapter"
+    )]
+    Memory {
+        /// Bytes asked for.
+        needed: usize,
+        /// Bytes free then.
+        free: usize,
+        /// Bytes of the device.
+        total: usize,
+    },
     /// There is no CUDA device of that number.
     #[error("there is no device `cuda:{ordinal}`: the driver finds {devices} (they count from 0)")]
     NoDevice {
@@ -182,6 +206,21 @@ impl Device {
     #[cfg(feature = "cuda")]
     pub fn cuda(ordinal: usize) -> Result<Self, KernelError> {
         Ok(Self(Inner::Cuda(super::cuda::Cuda::new(ordinal)?)))
+    }
+
+    /// A CUDA device's handle, as a device.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn of(cuda: super::cuda::Cuda) -> Self {
+        Self(Inner::Cuda(cuda))
+    }
+
+    /// The CUDA device that this is, if it is one.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn as_cuda(&self) -> Option<&super::cuda::Cuda> {
+        match &self.0 {
+            Inner::Cpu { .. } => None,
+            Inner::Cuda(cuda) => Some(cuda),
+        }
     }
 
     /// A device by its name in a config: `"cpu"`, or `"cuda:0"` with the feature `cuda`.

@@ -19,6 +19,7 @@ mod pool;
 pub mod product;
 pub mod rms_norm;
 pub mod rotary;
+pub(crate) mod sample;
 pub mod scale;
 pub mod swiglu;
 #[cfg(test)]

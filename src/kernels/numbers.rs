@@ -205,6 +205,15 @@ impl Activation {
         }
     }
 
+    /// A part, to be written.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn slice_mut(&mut self, range: Range<usize>) -> NumbersMut<'_> {
+        match self {
+            Self::Float32(buffer) => buffer.slice_mut(range).into(),
+            Self::Bfloat16(buffer) => buffer.slice_mut(range).into(),
+        }
+    }
+
     /// To be written.
     pub(crate) fn numbers_mut(&mut self) -> NumbersMut<'_> {
         match self {

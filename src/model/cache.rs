@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use super::arch::Dims;
+#[cfg(feature = "cuda")]
+use crate::kernels::KernelError;
+#[cfg(feature = "cuda")]
+use crate::kernels::attention::pages::{PAGE, Page, Pool};
 use crate::kernels::attention::{BLOCK, Cached};
 use crate::kernels::vector::spread;
 
@@ -14,23 +18,45 @@ const FIRST: usize = 2 * BLOCK;
 /// place within, share it.
 #[derive(Debug)]
 pub struct Prefix {
-    cache: Cache,
+    cache: Held,
+}
+
+/// Where keys and values are.
+#[derive(Debug)]
+enum Held {
+    Host(Cache),
+    #[cfg(feature = "cuda")]
+    Cuda(Pages),
 }
 
 impl Prefix {
     /// Room for a row of so many tokens, whose keys and values are still to be put.
     pub(super) fn new(dims: &Dims, tokens: usize) -> Self {
-        Self { cache: Cache { len: tokens, ..Cache::new(dims, tokens) } }
+        Self { cache: Held::Host(Cache { len: tokens, ..Cache::new(dims, tokens) }) }
     }
 
     /// Puts the keys and values of the token at `place`, as they stand in a row of a layer's qkv.
     pub(super) fn put(&mut self, dims: &Dims, layer: usize, place: usize, qkv: &[f32]) {
-        self.cache.put(dims, layer, place, qkv);
+        match &mut self.cache {
+            Held::Host(cache) => cache.put(dims, layer, place, qkv),
+            #[cfg(feature = "cuda")]
+            Held::Cuda(_) => unreachable!("a prefix on a device is not put on the host"),
+        }
+    }
+
+    /// A row whose keys and values are on a CUDA device.
+    #[cfg(feature = "cuda")]
+    pub(super) fn on_cuda(pages: Pages) -> Self {
+        Self { cache: Held::Cuda(pages) }
     }
 
     /// The tokens that it holds.
     pub fn len(&self) -> usize {
-        self.cache.len
+        match &self.cache {
+            Held::Host(cache) => cache.len,
+            #[cfg(feature = "cuda")]
+            Held::Cuda(pages) => pages.len,
+        }
     }
 
     /// No token.
@@ -98,6 +124,9 @@ pub struct Row {
     shared: usize,
     capacity: usize,
     own: Cache,
+    /// All keys and values, those of the prefix among them, where they are on a CUDA device.
+    #[cfg(feature = "cuda")]
+    pages: Option<Pages>,
 }
 
 impl Row {
@@ -107,17 +136,51 @@ impl Row {
     /// If the prefix is shorter than `shared`.
     pub fn fork(dims: &Dims, prefix: Arc<Prefix>, shared: usize, capacity: usize) -> Self {
         assert!(shared <= prefix.len(), "a row shares at most the {} tokens of its prefix", prefix.len());
+        #[cfg(feature = "cuda")]
+        if let Held::Cuda(pages) = &prefix.cache {
+            let pages = Some(pages.first(shared));
+            return Self { prefix: None, shared, capacity, own: Cache::new(dims, 0), pages };
+        }
         Self { prefix: Some(prefix), shared, ..Self::new(dims, capacity) }
     }
 
     /// A row of at most `capacity` tokens from nothing.
     pub fn new(dims: &Dims, capacity: usize) -> Self {
-        Self { prefix: None, shared: 0, capacity, own: Cache::new(dims, capacity.min(FIRST)) }
+        Self {
+            prefix: None,
+            shared: 0,
+            capacity,
+            own: Cache::new(dims, capacity.min(FIRST)),
+            #[cfg(feature = "cuda")]
+            pages: None,
+        }
     }
 
     /// Tokens so far: the position of the next one.
     pub fn len(&self) -> usize {
+        #[cfg(feature = "cuda")]
+        if let Some(pages) = &self.pages {
+            return pages.len;
+        }
         self.shared + self.own.len
+    }
+
+    /// Whether what there is is on the host.
+    pub(super) fn is_on_host(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        if self.pages.is_some() {
+            return false;
+        }
+        true
+    }
+
+    /// The pages of a row on a CUDA device, which one that has no token yet becomes; `None` for one on the host.
+    #[cfg(feature = "cuda")]
+    pub(super) fn pages_mut(&mut self) -> Option<&mut Pages> {
+        if self.pages.is_none() && self.len() == 0 {
+            self.pages = Some(Pages::default());
+        }
+        self.pages.as_mut()
     }
 
     /// No tokens yet.
@@ -127,7 +190,7 @@ impl Row {
 
     /// It has room for no other token.
     pub(super) fn is_full(&self) -> bool {
-        self.own.len >= self.capacity
+        self.len() - self.shared >= self.capacity
     }
 
     /// Makes room for the next token, unless the row is at its capacity.
@@ -148,11 +211,65 @@ impl Row {
     /// What the next token attends to, itself included, which has been put.
     pub(super) fn segments(&self, dims: &Dims, layer: usize) -> [Cached<'_>; 2] {
         const NOTHING: Cached<'_> = Cached { keys: &[], values: &[], capacity: 0, len: 0 };
-        let shared = match &self.prefix {
-            Some(prefix) if self.shared > 0 => prefix.cache.layer(dims, layer, self.shared),
+        let shared = match self.prefix.as_deref() {
+            Some(Prefix { cache: Held::Host(cache) }) if self.shared > 0 => {
+                cache.layer(dims, layer, self.shared)
+            }
             _ => NOTHING,
         };
         [shared, self.own.layer(dims, layer, self.own.len + 1)]
+    }
+}
+
+/// Keys and values of consecutive tokens from the first on, in pages that rows share. A page is written only by a row that
+/// has it for itself.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pages {
+    pages: Vec<Arc<Page>>,
+    len: usize,
+}
+
+#[cfg(feature = "cuda")]
+impl Pages {
+    /// Room for so many tokens, whose keys and values are still to be put.
+    pub(super) fn new(pool: &Arc<Pool>, len: usize) -> Result<Self, KernelError> {
+        let pages = (0..len.div_ceil(PAGE)).map(|_| Ok(Arc::new(pool.page()?)));
+        Ok(Self { pages: pages.collect::<Result<_, KernelError>>()?, len })
+    }
+
+    /// The first `len` tokens.
+    fn first(&self, len: usize) -> Self {
+        Self { pages: self.pages[..len.div_ceil(PAGE)].to_vec(), len }
+    }
+
+    /// Addresses of the pages, in order.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pages.iter().map(|page| page.address())
+    }
+
+    /// Whether they are such pages as `pool` has.
+    pub(super) fn are_like(&self, pool: &Pool) -> bool {
+        self.pages.first().is_none_or(|page| page.is_like(pool))
+    }
+
+    /// Makes the next token's page one that this row may write: another page, or a copy of one that is shared.
+    pub(super) fn make_room(&mut self, pool: &Arc<Pool>) -> Result<(), KernelError> {
+        let place = self.len / PAGE;
+        match self.pages.get_mut(place) {
+            None => self.pages.push(Arc::new(pool.page()?)),
+            Some(page) => {
+                if Arc::get_mut(page).is_none() {
+                    *page = Arc::new(pool.copy_of(page)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next token has been put in all layers.
+    pub(super) fn advance(&mut self) {
+        self.len += 1;
     }
 }
 

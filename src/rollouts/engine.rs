@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::feed::{Feed, Stats};
-use super::sampling::Sampling;
+use super::sampling::{Drawn, Sampling};
 use super::tree::{Branch, Tree};
 use crate::kernels::Threads;
 use crate::model::{Decoder, ModelError, Tokenizer, TokenizerError};
@@ -72,20 +72,20 @@ impl<'a> Run<'a> {
         sampling: &Sampling,
         end: u32,
     ) -> Result<(), E> {
-        let (vocabulary, threads) = (decoder.dims().vocabulary, decoder.threads());
-        let (mut rows, tokens): (Vec<_>, Vec<_>) =
-            self.active.iter_mut().map(|(_, branch)| branch.feed()).unzip();
-        let logits = decoder.step(&mut rows, &tokens)?;
-        self.stats.fed += tokens.len();
-        let draw = |((_, branch), logits): (&mut (usize, Branch<'a>), &mut [f32])| {
-            branch.draw(sampling, logits, end)
-        };
         let active = &mut self.active;
-        let parted: Result<Vec<Vec<Branch<'a>>>, TokenizerError> = match threads {
-            Threads::One => active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).map(draw).collect(),
-            Threads::Pool => {
-                active.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).map(draw).collect()
-            }
+        let (mut rows, mut tokens, mut streams) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, branch) in active.iter_mut() {
+            let (row, token, draws) = branch.feed();
+            rows.push(row);
+            tokens.push(token);
+            streams.push(draws);
+        }
+        let drawn = decoder.draw(&mut rows, &tokens, sampling.choice(), &mut streams)?;
+        self.stats.fed += tokens.len();
+        let take = |((_, branch), drawn): (&mut (usize, Branch<'a>), Vec<Drawn>)| branch.take(drawn, end);
+        let parted: Result<Vec<Vec<Branch<'a>>>, TokenizerError> = match decoder.threads() {
+            Threads::One => active.iter_mut().zip(drawn).map(take).collect(),
+            Threads::Pool => active.par_iter_mut().zip(drawn).map(take).collect(),
         };
         let stepped = std::mem::replace(active, Vec::with_capacity(active.len()));
         for ((number, branch), others) in stepped.into_iter().zip(parted?) {

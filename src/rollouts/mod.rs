@@ -11,5 +11,6 @@ mod tests;
 
 pub use engine::run;
 pub use feed::{Completion, Feed, Job, Stats};
+pub(crate) use sample::DEVICE_SLOTS;
 pub use sample::{Rollout, RolloutError, sample};
 pub use sampling::{Drawn, Sampling};

@@ -17,6 +17,8 @@ use crate::model::{Arch, ModelError, Policy, Prefix, Tokenizer, TokenizerError};
 
 /// Rows decoded at a time by one thread.
 const SLOTS: usize = 64;
+/// Rows that a device decodes at a time.
+pub(crate) const DEVICE_SLOTS: usize = 1024;
 /// Rows of one task at most.
 const SHARD: usize = 128;
 /// Rows for each thread from which on each decodes its own: below, all threads share out every step.
@@ -120,7 +122,7 @@ pub fn sample<A: Arch>(
     let jobs = prompts.len() * per_prompt;
     // What is computed depends on neither, for a row's numbers depend on nothing but the row.
     let by_thread = jobs.div_ceil(rayon::current_num_threads());
-    let (shard, threads) = if by_thread < OWN_ROWS {
+    let (shard, threads) = if by_thread < OWN_ROWS || decoder.is_one_for_all() {
         (jobs, Threads::Pool)
     } else {
         (by_thread.div_ceil(by_thread.div_ceil(SHARD)), Threads::One)
@@ -145,7 +147,8 @@ pub fn sample<A: Arch>(
                 positions: A::DIMS.positions,
                 seed,
             };
-            engine::run(&mut decoder, tokenizer, sampling, SLOTS, &mut shard)?;
+            let slots = if decoder.is_one_for_all() { DEVICE_SLOTS } else { SLOTS };
+            engine::run(&mut decoder, tokenizer, sampling, slots, &mut shard)?;
             Ok(shard.done)
         })
         .collect::<Result<Vec<_>, RolloutError>>()?;

@@ -63,25 +63,19 @@ impl<'a> Branch<'a> {
         })
     }
 
-    /// What the decoder is to be fed.
-    pub(super) fn feed(&mut self) -> (&mut Row, u32) {
-        (Arc::make_mut(&mut self.row), self.next)
+    /// What the decoder is to be fed, and the stream that each member draws from.
+    pub(super) fn feed(&mut self) -> (&mut Row, u32, Vec<&mut ChaCha8Rng>) {
+        let streams = self.members.iter_mut().map(|member| &mut member.rng).collect();
+        (Arc::make_mut(&mut self.row), self.next, streams)
     }
 
-    /// Each member draws from the logits that follow. Those that draw what the first of them does stay; returned are
-    /// the others, as branches of their own.
-    pub(super) fn draw(
-        &mut self,
-        sampling: &Sampling,
-        logits: &mut [f32],
-        end: u32,
-    ) -> Result<Vec<Self>, TokenizerError> {
-        if let [member] = self.members.as_mut_slice() {
-            let drawn = sampling.draw(logits, &mut member.rng);
-            self.take(drawn, end)?;
+    /// Takes what each member drew. Those that drew what the first of them did stay; returned are the others, as branches
+    /// of their own.
+    pub(super) fn take(&mut self, drawn: Vec<Drawn>, end: u32) -> Result<Vec<Self>, TokenizerError> {
+        if let [drawn] = drawn[..] {
+            self.go_on(drawn, end)?;
             return Ok(Vec::new());
         }
-        let drawn = sampling.draw_each(logits, self.members.iter_mut().map(|member| &mut member.rng));
         let mut parts: Vec<(Drawn, Vec<Member>)> = Vec::with_capacity(1);
         for (drawn, member) in drawn.into_iter().zip(std::mem::take(&mut self.members)) {
             match parts.iter_mut().find(|(part, _)| part.token == drawn.token) {
@@ -93,18 +87,18 @@ impl<'a> Branch<'a> {
         let first = parts.next();
         let others = parts.map(|(drawn, members)| {
             let mut other = Self { members, ..self.clone() };
-            other.take(drawn, end)?;
+            other.go_on(drawn, end)?;
             Ok(other)
         });
         let others = others.collect();
         if let Some((drawn, members)) = first {
             self.members = members;
-            self.take(drawn, end)?;
+            self.go_on(drawn, end)?;
         }
         others
     }
 
-    fn take(&mut self, drawn: Drawn, end: u32) -> Result<(), TokenizerError> {
+    fn go_on(&mut self, drawn: Drawn, end: u32) -> Result<(), TokenizerError> {
         self.completion.tokens.push(drawn.token);
         self.completion.log_probs.push(drawn.log_prob);
         let stopped = self.stop.as_mut().map_or(Ok(false), |stop| stop.push(drawn.token))?;

@@ -37,6 +37,7 @@ enum : Status {
     NOT_FOUND = 500,
     LAUNCH_FAILED = 719,
     NOT_SUPPORTED = 801,
+    CAPTURE_UNSUPPORTED = 900,
 };
 
 // ---- fibers --------------------------------------------------------------------------------------------------------
@@ -388,7 +389,10 @@ API cuInit(unsigned) {
     }
     return SUCCESS;
 }
-API cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
+API cuDriverGetVersion(int* version) {
+    const char* wanted = getenv("EMULATOR_DRIVER");
+    return *version = wanted ? atoi(wanted) : 13000, SUCCESS;
+}
 API cuDeviceGetCount(int* count) {
     const char* wanted = getenv("EMULATOR_DEVICES");
     return *count = wanted ? atoi(wanted) : 1, SUCCESS;
@@ -445,6 +449,8 @@ API cuMemGetInfo_v2(size_t* free, size_t* all) {
     *all = total();
     return *free = *all - std::min(*all, used), SUCCESS;
 }
+API cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = nullptr, SUCCESS; }
+API cuMemPoolSetAttribute(void*, int, void*) { return SUCCESS; }
 API cuMemHostAlloc(void** pointer, size_t size, unsigned) {
     return (*pointer = malloc(size)) == nullptr ? OUT_OF_MEMORY : SUCCESS;
 }
@@ -544,7 +550,8 @@ API cuStreamSynchronize(void*) {
     return captured == nullptr ? SUCCESS : NOT_SUPPORTED;
 }
 API cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
-API cuStreamBeginCapture_v2(void*, int) {
+API cuStreamBeginCapture_v2(void* stream, int) {
+    if (stream == nullptr) return CAPTURE_UNSUPPORTED;  // as the driver does
     device.lock();  // until the capture ends: other threads' calls are not of this graph
     captured = std::make_unique<Graph>();
     return SUCCESS;
@@ -578,7 +585,7 @@ API cuEventRecord(void*, void*) { return SUCCESS; }
 API cuEventSynchronize(void*) { return SUCCESS; }
 API cuEventQuery(void*) { return SUCCESS; }
 
-API cuGetErrorName(Status status, const char** name) { return *name = "an error of the emulator", SUCCESS; }
+API cuGetErrorName(Status, const char** name) { return *name = "an error of the emulator", SUCCESS; }
 API cuGetErrorString(Status status, const char** text) {
     switch (status) {
         case OUT_OF_MEMORY: *text = "out of memory"; break;

@@ -3,7 +3,7 @@
 use cudarc::driver::{CudaFunction, PushKernelArg};
 
 use super::{Heads, Rows};
-use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_with_shared};
+use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_over};
 use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
@@ -71,7 +71,7 @@ pub(super) fn forward(
     if rows.tiles.is_empty() {
         return Ok(());
     }
-    let blocks = (rows.tiles.len() / 3, heads.queries);
+    let blocks = [rows.tiles.len() / 3, heads.queries, 1];
     let tiles = rows.tiles.cuda(op, cuda)?;
     let (queries, keys, size, scale) =
         (heads.queries as u32, heads.keys as u32, heads.size as u32, heads.scale());
@@ -86,7 +86,7 @@ pub(super) fn forward(
         .arg(&scale);
     // SAFETY: the kernel's arguments; the op has checked the buffers against the rows' tokens and the heads, and the tiles
     // are those of the rows.
-    unsafe { run_with_shared(call, blocks, THREADS, shared) }
+    unsafe { run_over(call, blocks, THREADS, shared) }
 }
 
 pub(super) fn backward(
@@ -125,7 +125,7 @@ pub(super) fn backward(
         call.arg(&queries).arg(&keys).arg(&size).arg(&scale);
         // SAFETY: the arguments of both kernels; the op has checked the buffers against the rows' tokens and the heads, and
         // the tiles are those of the rows. One writes the columns of keys and values, the other those of queries.
-        unsafe { run_with_shared(call, (rows.tiles.len() / 3, heads), THREADS, shared) }?;
+        unsafe { run_over(call, [rows.tiles.len() / 3, heads, 1], THREADS, shared) }?;
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 mod decode;
+#[cfg(feature = "cuda")]
+pub(crate) mod pages;
 mod rows;
 
 use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, dispatch};

@@ -121,7 +121,7 @@ impl Cuda {
         b: Matrix,
         to: Pointer,
     ) -> Result<(), KernelError> {
-        let (blas, stream) = (&self.0.blas, &self.0.stream);
+        let (blas, stream) = (&self.shared.blas, self.stream());
         let Product { rows, columns, sum, accumulate, .. } = product;
         if rows * columns == 0 {
             return Ok(());

@@ -21,11 +21,12 @@ mod pointer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::sys::{CUfunction_attribute, CUresult};
+use cudarc::driver::sys::{CUdeviceptr, CUfunction_attribute, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError,
-    LaunchArgs, LaunchConfig,
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
+    DriverError, LaunchArgs, LaunchConfig,
 };
+use cudarc::driver::{result, sys};
 use cudarc::nvrtc::Ptx;
 
 use super::{Element, KernelError};
@@ -39,12 +40,14 @@ pub(crate) use pointer::Pointer;
 pub(crate) const SOURCES: &[&Source] = &[
     super::adamw::cuda::SOURCE,
     super::attention::cuda::SOURCE,
+    super::attention::pages::SOURCE,
     super::bfloat16::cuda::SOURCE,
     super::bias::cuda::SOURCE,
     columns::SOURCE,
     super::embedding::cuda::SOURCE,
     super::rms_norm::cuda::SOURCE,
     super::rotary::cuda::SOURCE,
+    super::sample::cuda::SOURCE,
     super::scale::cuda::SOURCE,
     super::swiglu::cuda::SOURCE,
     super::token_log_prob::cuda::SOURCE,
@@ -52,11 +55,14 @@ pub(crate) const SOURCES: &[&Source] = &[
 
 /// A CUDA device. Clones are the same device.
 #[derive(Clone)]
-pub struct Cuda(Arc<Shared>);
+pub struct Cuda {
+    shared: Arc<Shared>,
+    /// What work is queued on: the device's own stream, but while a graph is captured.
+    stream: Arc<CudaStream>,
+}
 
 struct Shared {
     context: Arc<CudaContext>,
-    stream: Arc<CudaStream>,
     /// What kernels are compiled for, such as `sm_90a`.
     architecture: String,
     compiler: nvrtc::Compiler,
@@ -64,6 +70,14 @@ struct Shared {
     cache: Cache,
     loaded: Mutex<Loaded>,
 }
+
+/// Work that is queued as a whole.
+pub(crate) struct Graph(CudaGraph);
+
+// SAFETY: the driver lets any thread use a graph, one at a time: whoever launches or drops one has it for itself.
+unsafe impl Send for Graph {}
+// SAFETY: nothing can be done with a shared graph.
+unsafe impl Sync for Graph {}
 
 #[derive(Default)]
 struct Loaded {
@@ -75,7 +89,7 @@ struct Loaded {
 
 impl std::fmt::Debug for Cuda {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shared { context, architecture, .. } = &*self.0;
+        let Shared { context, architecture, .. } = &*self.shared;
         f.debug_struct("Cuda")
             .field("ordinal", &context.ordinal())
             .field("architecture", architecture)
@@ -86,7 +100,7 @@ impl std::fmt::Debug for Cuda {
 impl Cuda {
     /// Whether the two are clones of one device.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// The device of that number.
@@ -103,6 +117,10 @@ impl Cuda {
                 remedy: "install NVIDIA's driver, version 580 or later",
             });
         }
+        let version = driver("asking for the driver's version", driver_version())?;
+        if version < DRIVER {
+            return Err(KernelError::OldDriver { version, needed: DRIVER });
+        }
         let compiler = nvrtc::Compiler::find()?;
         let devices = match CudaContext::device_count() {
             Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
@@ -118,16 +136,18 @@ impl Cuda {
         let (major, minor) = driver("asking for the compute capability", context.compute_capability())?;
         // from 9.0 on, an `a` opens the instructions of exactly this architecture
         let suffix = if major >= 9 { "a" } else { "" };
-        let stream = context.default_stream();
-        Ok(Self(Arc::new(Shared {
+        keep_freed_memory(&context)?;
+        // not the default stream, on which no graph can be captured
+        let stream = driver("making a stream", context.new_stream())?;
+        let shared = Arc::new(Shared {
             blas: blas::Blas::new(&stream)?,
-            stream,
             context,
             architecture: format!("sm_{major}{minor}{suffix}"),
             compiler,
             cache: Cache::of_the_user(),
             loaded: Mutex::default(),
-        })))
+        });
+        Ok(Self { shared, stream })
     }
 
     /// `len` zeros.
@@ -135,7 +155,8 @@ impl Cuda {
     /// # Errors
     /// If the device has no room.
     pub fn zeros<T: Element>(&self, len: usize) -> Result<Memory<T>, KernelError> {
-        Ok(Memory::new(driver("allocating on a CUDA device", self.0.stream.alloc_zeros(len.max(1)))?, len))
+        let zeros = self.stream.alloc_zeros(len.max(1));
+        Ok(Memory::new(self.allocated(zeros, len * size_of::<T>())?, len))
     }
 
     /// A copy of `values`.
@@ -146,8 +167,7 @@ impl Cuda {
         if values.is_empty() {
             return self.zeros(0);
         }
-        let allocation = driver("copying to a CUDA device", self.0.stream.clone_htod(values))?;
-        Ok(Memory::new(allocation, values.len()))
+        Ok(Memory::new(self.numbers(values)?, values.len()))
     }
 
     /// A copy of `view`, on the host, when all work queued before is done.
@@ -175,7 +195,23 @@ impl Cuda {
             return Ok(());
         }
         let (from, mut to) = (from.cuda("copy", self)?, to.cuda("copy", self)?);
-        driver("copying on a CUDA device", self.0.stream.memcpy_dtod(&from, &mut to))
+        driver("copying on a CUDA device", self.stream.memcpy_dtod(&from, &mut to))
+    }
+
+    /// Copies bytes from one place of the device to another.
+    ///
+    /// # Safety
+    /// Both places have that many bytes of this device's, apart from one another.
+    pub(crate) unsafe fn copy_bytes(
+        &self,
+        from: CUdeviceptr,
+        to: CUdeviceptr,
+        bytes: usize,
+    ) -> Result<(), KernelError> {
+        // SAFETY: by the caller's promise.
+        driver("copying on a CUDA device", unsafe {
+            cudarc::driver::result::memcpy_dtod_async(to, from, bytes, self.stream().cu_stream())
+        })
     }
 
     /// Sets every element to zero.
@@ -187,7 +223,7 @@ impl Cuda {
             return Ok(());
         }
         let mut to = to.cuda("fill_zero", self)?;
-        driver("clearing on a CUDA device", self.0.stream.memset_zeros(&mut to))
+        driver("clearing on a CUDA device", self.stream.memset_zeros(&mut to))
     }
 
     /// `len` elements of any value, for an op to write.
@@ -201,12 +237,32 @@ impl Cuda {
     /// `len` elements of any value for a kernel's own use.
     pub(crate) fn scratch<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>, KernelError> {
         // SAFETY: elements are plain numbers, of which any bits are one, and an op writes them before they are read.
-        driver("allocating on a CUDA device", unsafe { self.0.stream.alloc(len) })
+        self.allocated(unsafe { self.stream.alloc(len) }, len * size_of::<T>())
     }
 
     /// A copy of numbers for a kernel's own use.
     pub(crate) fn numbers<T: DeviceRepr>(&self, numbers: &[T]) -> Result<CudaSlice<T>, KernelError> {
-        driver("copying to a CUDA device", self.0.stream.clone_htod(numbers))
+        self.allocated(self.stream.clone_htod(numbers), size_of_val(numbers))
+    }
+
+    /// Copies numbers to memory of the device that has as many.
+    pub(crate) fn write<T: DeviceRepr>(
+        &self,
+        numbers: &[T],
+        to: &mut CudaSlice<T>,
+    ) -> Result<(), KernelError> {
+        driver("copying to a CUDA device", self.stream.memcpy_htod(numbers, to))
+    }
+
+    /// What came of an allocation of so many bytes.
+    fn allocated<T>(&self, result: Result<T, DriverError>, needed: usize) -> Result<T, KernelError> {
+        match result {
+            Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+                let (free, total) = self.shared.context.mem_get_info().unwrap_or_default();
+                Err(KernelError::Memory { needed, free, total })
+            }
+            result => driver("allocating on a CUDA device", result),
+        }
     }
 
     /// A copy on the host.
@@ -216,21 +272,21 @@ impl Cuda {
     ) -> Result<Vec<T>, KernelError> {
         let mut values = vec![T::default(); part.len()];
         if !values.is_empty() {
-            driver("copying from a CUDA device", self.0.stream.memcpy_dtoh(part, &mut values))?;
+            driver("copying from a CUDA device", self.stream.memcpy_dtoh(part, &mut values))?;
         }
-        driver("waiting for a CUDA device", self.0.stream.synchronize())?;
+        driver("waiting for a CUDA device", self.stream.synchronize())?;
         Ok(values)
     }
 
     /// Whether that is memory of this device.
     pub(crate) fn owns<T>(&self, part: &impl DevicePtr<T>) -> bool {
-        part.stream().context() == &self.0.context
+        part.stream().context() == &self.shared.context
     }
 
     /// The kernel of that name, compiled and loaded if this is its first use.
     pub(crate) fn kernel(&self, source: &Source, name: &'static str) -> Result<CudaFunction, KernelError> {
         // a poisoned lock is fine: entries are put in whole
-        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = loaded.kernels.get(&(source.file, name)) {
             return Ok(kernel.clone());
         }
@@ -238,7 +294,7 @@ impl Cuda {
             Some(module) => Arc::clone(module),
             None => {
                 let cubin = Ptx::from_binary(self.cubin(source)?);
-                let module = driver("loading a compiled kernel", self.0.context.load_module(cubin))?;
+                let module = driver("loading a compiled kernel", self.shared.context.load_module(cubin))?;
                 loaded.modules.insert(source.file, Arc::clone(&module));
                 module
             }
@@ -265,7 +321,7 @@ impl Cuda {
     }
 
     fn cubin(&self, source: &Source) -> Result<Vec<u8>, KernelError> {
-        let Shared { architecture, compiler, cache, .. } = &*self.0;
+        let Shared { architecture, compiler, cache, .. } = &*self.shared;
         let key = compiler.key(source, architecture);
         if let Some(cubin) = cache.load(source.file, &key) {
             return Ok(cubin);
@@ -275,14 +331,42 @@ impl Cuda {
         Ok(cubin)
     }
 
-    /// The stream that all work of the device is queued on.
+    /// The stream that work is queued on.
     pub(crate) fn stream(&self) -> &Arc<CudaStream> {
-        &self.0.stream
+        &self.stream
+    }
+
+    /// What `work` queues, as a graph. It must neither allocate nor wait, and use no kernel for the first time.
+    ///
+    /// # Errors
+    /// That of `work`, or if the driver cannot make a graph of it.
+    pub(crate) fn capture(
+        &self,
+        work: impl FnOnce(&Self) -> Result<(), KernelError>,
+    ) -> Result<Graph, KernelError> {
+        // on a stream of its own, so that nothing that others queue meanwhile becomes a part of it
+        let stream = driver("making a stream", self.shared.context.new_stream())?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        driver("beginning a graph", stream.begin_capture(mode))?;
+        let worked = work(&Self { shared: self.shared.clone(), stream: stream.clone() });
+        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        worked?;
+        let graph = driver("making a graph", graph)?;
+        graph.map(Graph).ok_or_else(|| KernelError::Device("a graph of nothing was asked for".to_owned()))
+    }
+
+    /// Queues a graph's work.
+    pub(crate) fn launch(&self, graph: &mut Graph) -> Result<(), KernelError> {
+        driver("starting on a CUDA device", self.shared.context.bind_to_thread())?;
+        // SAFETY: the graph is alive, of this device's context, and used by nobody else meanwhile.
+        driver("starting a graph", unsafe {
+            result::graph::launch(graph.0.cu_graph_exec(), self.stream.cu_stream())
+        })
     }
 
     /// A call of `kernel`: give it its arguments, then [`run`] it.
     pub(crate) fn call<'a>(&'a self, kernel: &'a CudaFunction) -> LaunchArgs<'a> {
-        self.0.stream.launch_builder(kernel)
+        self.stream.launch_builder(kernel)
     }
 }
 
@@ -305,29 +389,53 @@ pub(crate) unsafe fn run(
     threads: u32,
 ) -> Result<(), KernelError> {
     // SAFETY: by the caller's promise.
-    unsafe { run_with_shared(call, blocks, threads, 0) }
+    unsafe { run_over(call, [blocks.0, blocks.1, 1], threads, 0) }
 }
 
-/// The same, with `shared` bytes of dynamic shared memory.
+/// The same over a grid of `blocks` (x, y, z), with `shared` bytes of dynamic shared memory.
 ///
 /// # Safety
 /// As [`run`]; and that is as much as the kernel uses.
-pub(crate) unsafe fn run_with_shared(
+pub(crate) unsafe fn run_over(
     mut call: LaunchArgs<'_>,
-    blocks: (usize, usize),
+    blocks: [usize; 3],
     threads: u32,
     shared: u32,
 ) -> Result<(), KernelError> {
-    let (Ok(x), Ok(y)) = (i32::try_from(blocks.0), u16::try_from(blocks.1)) else {
+    let [x, y, z] = blocks;
+    let (Ok(x), Ok(y), Ok(z)) = (i32::try_from(x), u16::try_from(y), u16::try_from(z)) else {
         return Err(KernelError::Device(format!("{blocks:?} blocks are more than a grid of CUDA's holds")));
     };
     let grid = LaunchConfig {
-        grid_dim: (x as u32, u32::from(y), 1),
+        grid_dim: (x as u32, u32::from(y), u32::from(z)),
         block_dim: (threads, 1, 1),
         shared_mem_bytes: shared,
     };
     // SAFETY: by the caller's promise.
     driver("starting a kernel", unsafe { call.launch(grid) }).map(|_| ())
+}
+
+/// The CUDA version that the driver must support at least, as it counts: 13.0.
+const DRIVER: i32 = 13_000;
+
+fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: the pointer is to an integer of this frame.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result()?;
+    Ok(version)
+}
+
+/// Lets the driver keep what is freed, to be allocated again: by default it goes back to the system whenever the host
+/// waits for the device.
+fn keep_freed_memory(context: &CudaContext) -> Result<(), KernelError> {
+    let mut threshold = u64::MAX;
+    // SAFETY: the device is that of a context; the attribute is a 64-bit integer, of this frame.
+    let mut set = || unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
+    };
+    driver("setting up the device's memory", set())
 }
 
 fn driver<T>(what: &'static str, result: Result<T, DriverError>) -> Result<T, KernelError> {

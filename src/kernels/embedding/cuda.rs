@@ -1,9 +1,10 @@
 //! Embedding on CUDA: a block for each row; for the gradient, a block for each token that occurs.
 
-use cudarc::driver::PushKernelArg;
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
-use crate::kernels::cuda::{Cuda, Source, run};
-use crate::kernels::{Indices, KernelError, Numbers, View, ViewMut};
+use crate::kernels::cuda::{Cuda, Pointer, Source, run};
+use crate::kernels::{Indices, KernelError, Numbers, NumbersMut, View, ViewMut};
 
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "embedding.cu", code: include_str!("embedding.cu") };
@@ -18,30 +19,32 @@ pub(super) fn forward(
     tokens: &Indices,
     x: ViewMut<'_>,
 ) -> Result<(), KernelError> {
-    let (indices, mut x) = (tokens.cuda(op, cuda)?, x.cuda(op, cuda)?);
-    if tokens.is_empty() {
+    let (table, x) = (table.pointer(op, cuda)?, NumbersMut::from(x).pointer(op, cuda)?);
+    let (tokens, count) = (tokens.cuda(op, cuda)?, tokens.len());
+    // SAFETY: the op has checked every token against the table's rows and x against the tokens, and all are borrowed.
+    unsafe { forward_at(cuda, width, table, tokens.device_ptr(cuda.stream()).0, count, x.address) }
+}
+
+/// The op `forward` by the places of its numbers.
+///
+/// # Safety
+/// Each of the `count` tokens has a row in the table, x has as many rows in f32, and all are borrowed until this returns.
+pub(crate) unsafe fn forward_at(
+    cuda: &Cuda,
+    width: usize,
+    table: Pointer,
+    tokens: CUdeviceptr,
+    count: usize,
+    x: CUdeviceptr,
+) -> Result<(), KernelError> {
+    if count == 0 {
         return Ok(());
     }
-    let blocks = (tokens.len(), 1);
-    match table {
-        Numbers::Float32(table) => {
-            let table = table.cuda(op, cuda)?;
-            let kernel = cuda.kernel(SOURCE, "embedding_forward")?;
-            let mut call = cuda.call(&kernel);
-            call.arg(&table).arg(&indices).arg(&mut x).arg(&width);
-            // SAFETY: the kernel's arguments; the op has checked every token against the table's rows, and x against the
-            // tokens, of which each has a block.
-            unsafe { run(call, blocks, THREADS) }
-        }
-        Numbers::Bfloat16(table) => {
-            let table = table.cuda(op, cuda)?;
-            let kernel = cuda.kernel(SOURCE, "embedding_forward_bfloat16")?;
-            let mut call = cuda.call(&kernel);
-            call.arg(&table).arg(&indices).arg(&mut x).arg(&width);
-            // SAFETY: as above.
-            unsafe { run(call, blocks, THREADS) }
-        }
-    }
+    let kernel = cuda.kernel(SOURCE, table.pick(["embedding_forward", "embedding_forward_bfloat16"]))?;
+    let mut call = cuda.call(&kernel);
+    call.arg(&table.address).arg(&tokens).arg(&x).arg(&width);
+    // SAFETY: the kernel's arguments; each token has a block.
+    unsafe { run(call, (count, 1), THREADS) }
 }
 
 pub(super) fn backward(

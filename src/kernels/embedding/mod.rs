@@ -4,6 +4,9 @@ mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::forward_at;
+
 use super::{Device, Indices, KernelError, Numbers, View, ViewMut, dispatch};
 
 /// x `[n, width]` from the table `[vocabulary, width]` and n tokens.

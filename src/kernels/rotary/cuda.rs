@@ -1,9 +1,10 @@
 //! Rotary positions on CUDA: a block for each row.
 
-use cudarc::driver::PushKernelArg;
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{DevicePtr, PushKernelArg};
 
 use super::{Direction, Table};
-use crate::kernels::cuda::{Cuda, Source, run};
+use crate::kernels::cuda::{Cuda, Pointer, Source, run};
 use crate::kernels::{Indices, KernelError, NumbersMut};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "rotary.cu", code: include_str!("rotary.cu") };
@@ -21,12 +22,33 @@ pub(super) fn rotate(
     x: NumbersMut<'_>,
 ) -> Result<(), KernelError> {
     let (rows, x) = (positions.len(), x.pointer(op, cuda)?);
+    let positions = positions.cuda(op, cuda)?;
+    let positions = positions.device_ptr(cuda.stream()).0;
+    // SAFETY: the op has checked that x has a row of `stride`, which holds the heads, for each position, and that the table
+    // has each position; all are borrowed.
+    unsafe { rotate_at(cuda, table, direction, heads, stride, (positions, rows), x) }
+}
+
+/// The op by the places of its numbers.
+///
+/// # Safety
+/// Each of the positions is in the table, x has as many rows of `stride`, which holds the heads, and all are borrowed until
+/// this returns.
+pub(crate) unsafe fn rotate_at(
+    cuda: &Cuda,
+    table: &Table,
+    direction: Direction,
+    heads: usize,
+    stride: usize,
+    (positions, rows): (CUdeviceptr, usize),
+    x: Pointer,
+) -> Result<(), KernelError> {
+    let op = "rotary";
     let (cosines, sines) = (table.cos.view().cuda(op, cuda)?, table.sin.view().cuda(op, cuda)?);
     let (heads, half) = (heads as u32, (table.head_size / 2) as u32);
     if rows == 0 || heads * half == 0 {
         return Ok(());
     }
-    let positions = positions.cuda(op, cuda)?;
     let sign = if direction == Direction::Forward { 1.0_f32 } else { -1.0 };
     let kernel = cuda.kernel(SOURCE, x.pick(["rotary_rotate_float32", "rotary_rotate_bfloat16"]))?;
     let mut call = cuda.call(&kernel);
@@ -38,8 +60,7 @@ pub(super) fn rotate(
         .arg(&half)
         .arg(&stride)
         .arg(&sign);
-    // SAFETY: the kernel's arguments; the op has checked that x has a row of `stride`, which holds the heads, for each
-    // position, and that the table has each position.
+    // SAFETY: the kernel's arguments; each row has a block.
     unsafe { run(call, (rows, 1), THREADS) }
 }
 

@@ -94,6 +94,12 @@ impl Trunk {
         Ok(Self { dims, device: device.clone(), places, tuning: tuning.clone(), in_bfloat16, rotary })
     }
 
+    /// Whether its matrices are in bfloat16.
+    #[cfg(feature = "cuda")]
+    pub(super) fn in_bfloat16(&self) -> bool {
+        self.in_bfloat16
+    }
+
     /// The hidden states of a batch under the parameters `w`.
     ///
     /// # Errors

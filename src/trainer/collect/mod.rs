@@ -35,7 +35,7 @@ use crate::kernels::Threads;
 use crate::model::{Arch, Policy, Tokenizer};
 use crate::plugin::{CheckedLabeler, CheckedSplitter, Submission};
 use crate::prompts::Exchange;
-use crate::rollouts::{self, Rollout, Sampling};
+use crate::rollouts::{self, DEVICE_SLOTS, Rollout, Sampling};
 use crate::verify::VerifierPool;
 
 /// Searches of one task. Fixed, so that what is computed does not depend on the number of threads.
@@ -170,7 +170,11 @@ impl<A: Arch> Collector<'_, A> {
         let searches = searches.collect::<Result<Vec<_>, _>>()?;
         let (mut searches, open): (Vec<_>, Vec<_>) = searches.into_iter().partition(Search::is_done);
         let decoder = self.policy.decoder()?;
-        let shards = shards(open).into_par_iter().map(|searches| {
+        let (shard, slots) = match decoder.is_one_for_all() {
+            true => (open.len().max(1), DEVICE_SLOTS),
+            false => (SHARD, SLOTS),
+        };
+        let shards = shards(open, shard).into_par_iter().map(|searches| {
             let mut shard = Shard {
                 searches,
                 decoder: decoder.another(Threads::One),
@@ -182,7 +186,7 @@ impl<A: Arch> Collector<'_, A> {
                 ended: Vec::new(),
             };
             let stats =
-                rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, SLOTS, &mut shard)?;
+                rollouts::run(&mut decoder.another(Threads::One), tokenizer, sampling, slots, &mut shard)?;
             shard.cost.completions = stats.rows;
             shard.cost.completion_tokens = stats.tokens;
             shard.cost.fed_tokens = stats.fed;
@@ -239,11 +243,11 @@ impl Groups {
     }
 }
 
-/// Searches in groups of [`SHARD`].
-fn shards(mut open: Vec<Search<'_>>) -> Vec<Vec<Search<'_>>> {
+/// Searches in groups of at most `shard`.
+fn shards(mut open: Vec<Search<'_>>, shard: usize) -> Vec<Vec<Search<'_>>> {
     let mut shards = Vec::new();
     while !open.is_empty() {
-        let rest = open.split_off(open.len().min(SHARD));
+        let rest = open.split_off(open.len().min(shard));
         shards.push(std::mem::replace(&mut open, rest));
     }
     shards

@@ -1,32 +1,33 @@
-//! Decoding: one new token for each of many rows at a time.
+//! Decoding on the CPU.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::arch::Dims;
-use super::batch::Batch;
-pub use super::cache::{Prefix, Row};
-use super::error::ModelError;
-use super::packed::{PackedWeights, Product};
-use super::trunk::{Keep, Place, Trunk, Values};
-use crate::data::Ragged;
+use super::{Prefix, Row};
 use crate::kernels::rotary::Direction;
+use crate::kernels::sample::{self, Choice, Drawn};
 use crate::kernels::vector::{SharedMut, for_each_task};
 use crate::kernels::{
-    Backend, Device, KernelError, Numbers, Threads, View, ViewMut, attention, bias, embedding, rms_norm,
-    rotary, swiglu,
+    Device, KernelError, Numbers, Threads, View, ViewMut, attention, bias, embedding, rms_norm, rotary,
+    swiglu,
 };
+use crate::model::arch::Dims;
+use crate::model::batch::Batch;
+use crate::model::error::ModelError;
+use crate::model::packed::{PackedWeights, Product};
+use crate::model::trunk::{Keep, Place, Trunk, Values};
 
 thread_local! {
     /// Scores of one head over all positions.
     static SCORES: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Runs the trunk one token at a time under fixed parameters.
+/// A decoder whose steps are of one thread, or shared out among those of the pool.
 #[derive(Debug)]
-pub struct Decoder<'a> {
+pub(super) struct HostDecoder<'a> {
     trunk: &'a Trunk,
     weights: Values<'a>,
     packed: Arc<PackedWeights>,
@@ -66,14 +67,8 @@ impl Scratch {
     }
 }
 
-impl<'a> Decoder<'a> {
-    /// A decoder on one thread, which copies the weights into the order that it reads them in.
+impl<'a> HostDecoder<'a> {
     pub(super) fn new(trunk: &'a Trunk, weights: Values<'a>, output: &Place) -> Result<Self, KernelError> {
-        match trunk.device.backend() {
-            Backend::Cpu(_) => {}
-            #[allow(unreachable_patterns)]
-            _ => return Err(KernelError::Unsupported { op: "decode" }),
-        }
         let packed = Arc::new(PackedWeights::new(trunk, weights, output)?);
         Ok(Self::of(trunk, weights, packed, Threads::One))
     }
@@ -86,42 +81,23 @@ impl<'a> Decoder<'a> {
         Self { trunk, weights, packed, threads, device, scratch: Scratch::default() }
     }
 
-    /// A decoder of the same model with scratch of its own. With [`Threads::Pool`] it shares out each step among
-    /// threads, for few rows; for many, give each thread rows and a decoder of its own. The numbers are the same.
-    pub fn another(&self, threads: Threads) -> Self {
+    pub(super) fn another(&self, threads: Threads) -> Self {
         Self::of(self.trunk, self.weights, self.packed.clone(), threads)
     }
 
-    /// The model's sizes.
-    pub fn dims(&self) -> &Dims {
-        &self.trunk.dims
+    pub(super) fn trunk(&self) -> &'a Trunk {
+        self.trunk
     }
 
-    /// The threads that each step uses.
-    pub fn threads(&self) -> Threads {
+    pub(super) fn threads(&self) -> Threads {
         self.threads
     }
 
-    /// Keys and values of whole rows of tokens, computed at once.
-    ///
-    /// # Errors
-    /// If a row is empty or too long, or a token is not in the vocabulary.
-    pub fn prefill(&self, rows: &[&[u32]]) -> Result<Vec<Arc<Prefix>>, ModelError> {
-        let dims = self.dims();
-        let mut batch = Batch { offsets: vec![0], ..Batch::default() };
-        for (row, tokens) in rows.iter().enumerate() {
-            if tokens.is_empty() {
-                return Err(ModelError::EmptyPrompt { row });
-            }
-            if tokens.len() > dims.positions {
-                return Err(ModelError::TooLong { row, len: tokens.len(), positions: dims.positions });
-            }
-            batch.tokens.extend_from_slice(tokens);
-            batch.positions.extend(0..tokens.len() as u32);
-            batch.offsets.push(batch.tokens.len() as u32);
-        }
-        batch.scored = Ragged::new();
-        let mut prefixes: Vec<Prefix> = rows.iter().map(|tokens| Prefix::new(dims, tokens.len())).collect();
+    /// Keys and values of whole rows of tokens.
+    pub(super) fn prefill(&self, batch: &Batch) -> Result<Vec<Prefix>, ModelError> {
+        let dims = &self.trunk.dims;
+        let mut prefixes: Vec<Prefix> =
+            batch.offsets.windows(2).map(|pair| Prefix::new(dims, (pair[1] - pair[0]) as usize)).collect();
         let width = dims.attention().qkv_width();
         let keep_cache = |layer: usize, qkv: Numbers<'_>| {
             let qkv = qkv.float32("prefill")?;
@@ -134,27 +110,36 @@ impl<'a> Decoder<'a> {
         };
         // On a decoder of one thread this is on one thread as well: one that waits for others here might take up
         // another row of the sampler's work, and keep this one waiting until that ends.
-        self.trunk.forward_on(&self.device, self.weights, &batch, Keep::Nothing, keep_cache)?;
-        Ok(prefixes.into_iter().map(Arc::new).collect())
+        self.trunk.forward_on(&self.device, self.weights, batch, Keep::Nothing, keep_cache)?;
+        Ok(prefixes)
     }
 
-    /// Feeds one token to each row and returns the logits of the next, `[rows, vocabulary]`.
-    ///
-    /// A row's logits have the same bits whatever the other rows and the threads are.
-    ///
-    /// # Errors
-    /// If a token is not in the vocabulary, or a row is at its capacity or at the model's last position.
-    pub fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
-        const OP: &str = "decode";
+    pub(super) fn draw(
+        &mut self,
+        rows: &mut [&mut Row],
+        tokens: &[u32],
+        choice: Choice,
+        streams: &mut [Vec<&mut ChaCha8Rng>],
+    ) -> Result<Vec<Vec<Drawn>>, ModelError> {
+        let (threads, vocabulary) = (self.threads, self.trunk.dims.vocabulary);
+        let logits = self.step(rows, tokens)?;
+        let draw = |(streams, logits): (&mut Vec<&mut ChaCha8Rng>, &mut [f32])| {
+            sample::draw_each(choice, logits, streams.iter_mut().map(|stream| &mut **stream))
+        };
+        Ok(match threads {
+            Threads::One => streams.iter_mut().zip(logits.chunks_exact_mut(vocabulary)).map(draw).collect(),
+            Threads::Pool => {
+                streams.par_iter_mut().zip(logits.par_chunks_exact_mut(vocabulary)).map(draw).collect()
+            }
+        })
+    }
+
+    pub(super) fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
         let Self { trunk, weights: w, packed, threads, device, scratch: s } = self;
         let (dims, n, threads) = (&trunk.dims, rows.len(), *threads);
         let heads = dims.attention();
-        if tokens.len() != n {
-            let (got, needed) = (tokens.len(), n);
-            return Err(KernelError::Shape { op: OP, buffer: "tokens", got, needed }.into());
-        }
-        if let Some(row) = rows.iter().position(|row| row.is_full()) {
-            return Err(ModelError::TooLong { row, len: rows[row].len() + 1, positions: rows[row].len() });
+        if !rows.iter().all(|row| row.is_on_host()) {
+            return Err(KernelError::OtherDevice { op: "decode" }.into());
         }
         rows.iter_mut().for_each(|row| row.make_room(dims));
         let positions: Vec<u32> = rows.iter().map(|row| row.len() as u32).collect();

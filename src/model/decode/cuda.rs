@@ -1,0 +1,452 @@
+//! Decoding on a CUDA device.
+//!
+//! A step is some hundreds of small kernels, which would each wait for the host. So it is captured as a graph, for a number
+//! of rows that is a power of two: rows that are not there have no tokens. What differs from step to step is in one buffer,
+//! which is copied to the device before the graph is launched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut};
+use half::bf16;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Prefix, Row};
+use crate::kernels::attention::pages::{self, Attended, Format, PAGE, Pool};
+use crate::kernels::cuda::{Cuda, Graph};
+use crate::kernels::product::{self, Shape, WeightLayout};
+use crate::kernels::rotary::{self, Direction};
+use crate::kernels::sample::{self, Choice, DRAW, Drawn};
+use crate::kernels::{
+    Activation, Buffer, Device, KernelError, Numbers, NumbersMut, bfloat16, bias, embedding, rms_norm, scale,
+    swiglu,
+};
+use crate::model::arch::Dims;
+use crate::model::batch::Batch;
+use crate::model::cache::Pages;
+use crate::model::error::ModelError;
+use crate::model::trunk::{Keep, Matrix, Place, Trunk, Values};
+
+const OP: &str = "decode";
+
+/// A decoder on a CUDA device.
+#[derive(Debug)]
+pub(super) struct CudaDecoder<'a> {
+    model: Arc<Model<'a>>,
+    /// By rows and splits.
+    rooms: BTreeMap<(usize, usize), Room>,
+    logits: Vec<f32>,
+}
+
+/// What decoders of one model share.
+#[derive(Debug)]
+struct Model<'a> {
+    cuda: Cuda,
+    trunk: &'a Trunk,
+    weights: Values<'a>,
+    output: Place,
+    /// Of each layer, those of queries, keys and values, of what leaves the heads, of gate and up, of what goes back.
+    matrices: Vec<[Prepared; 4]>,
+    pool: Arc<Pool>,
+    bfloat16: bool,
+}
+
+/// What a matrix with an adapter is multiplied by: the two merged where the matrix is in f32; beside one another where it
+/// is in bfloat16, since rounding the sum would lose what a short training has changed.
+#[derive(Debug)]
+enum Prepared {
+    Plain,
+    Merged(Buffer),
+    Beside { a: Buffer<bf16>, b: Buffer<bf16>, rank: usize, scale: f32 },
+}
+
+/// Buffers of a step of so many rows, and its graph once it has run.
+struct Room {
+    rows: usize,
+    splits: usize,
+    inputs: CudaSlice<u32>,
+    x: Buffer,
+    scale: Buffer,
+    normed: Activation,
+    qkv: Activation,
+    attended: Activation,
+    gate_up: Activation,
+    activated: Activation,
+    low: Activation,
+    partial: Buffer,
+    logits: Buffer,
+    has_run: bool,
+    graph: Option<Graph>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, splits, .. } = self;
+        f.debug_struct("Room").field("rows", rows).field("splits", splits).finish_non_exhaustive()
+    }
+}
+
+/// Where the inputs of a step stand among its numbers of 32 bits. Addresses come first, so that they are aligned.
+#[derive(Clone, Copy)]
+struct Inputs {
+    rows: usize,
+    /// Pages of a row of the table.
+    pages: usize,
+}
+
+impl Inputs {
+    fn of(rows: usize, splits: usize) -> Self {
+        Self { rows, pages: splits * Format::TOKENS_OF_SPLIT / PAGE }
+    }
+
+    const fn page(self) -> usize {
+        0
+    }
+
+    const fn table(self) -> usize {
+        2 * self.rows
+    }
+
+    const fn tokens(self) -> usize {
+        self.table() + 2 * self.rows * self.pages
+    }
+
+    const fn positions(self) -> usize {
+        self.tokens() + self.rows
+    }
+
+    const fn lens(self) -> usize {
+        self.positions() + self.rows
+    }
+
+    const fn slots(self) -> usize {
+        self.lens() + self.rows
+    }
+
+    const fn len(self) -> usize {
+        self.slots() + self.rows
+    }
+}
+
+fn put_address(numbers: &mut [u32], place: usize, address: u64) {
+    numbers[place] = address as u32;
+    numbers[place + 1] = (address >> 32) as u32;
+}
+
+impl Prepared {
+    fn new(device: &Device, matrix: &Matrix, w: Values<'_>) -> Result<Self, KernelError> {
+        match (w.weight(&matrix.weight), &matrix.adapter) {
+            (_, None) => Ok(Self::Plain),
+            (Numbers::Float32(_), Some(_)) => Ok(match matrix.merged(device, w)? {
+                Some(merged) => Self::Merged(merged),
+                None => Self::Plain,
+            }),
+            (Numbers::Bfloat16(_), Some(adapter)) => {
+                let rounded = |range: &std::ops::Range<usize>| {
+                    let mut half = device.scratch(range.len())?;
+                    bfloat16::round(device, w.trained.slice(range.clone()), half.view_mut())?;
+                    Ok::<_, KernelError>(half)
+                };
+                let (a, b) = (rounded(&adapter.a)?, rounded(&adapter.b)?);
+                Ok(Self::Beside { a, b, rank: adapter.rank, scale: adapter.scale })
+            }
+        }
+    }
+
+    fn rank(&self) -> usize {
+        match self {
+            Self::Beside { rank, .. } => *rank,
+            _ => 0,
+        }
+    }
+}
+
+impl<'a> CudaDecoder<'a> {
+    pub(super) fn new(
+        cuda: &Cuda,
+        trunk: &'a Trunk,
+        weights: Values<'a>,
+        output: &Place,
+    ) -> Result<Self, KernelError> {
+        let dims = &trunk.dims;
+        let bfloat16 = trunk.in_bfloat16();
+        let matrices = trunk.places.layers.iter().map(|place| {
+            let [qkv, attention_out, gate_up, down] = place.matrices();
+            let prepared = |matrix| Prepared::new(&trunk.device, matrix, weights);
+            Ok([prepared(qkv)?, prepared(attention_out)?, prepared(gate_up)?, prepared(down)?])
+        });
+        let matrices = matrices.collect::<Result<_, KernelError>>()?;
+        let pool = Pool::new(cuda, Format { layers: dims.layers, heads: dims.attention(), bfloat16 })?;
+        let (cuda, output) = (cuda.clone(), output.clone());
+        let model = Arc::new(Model { cuda, trunk, weights, output, matrices, pool, bfloat16 });
+        Ok(Self { model, rooms: BTreeMap::new(), logits: Vec::new() })
+    }
+
+    pub(super) fn another(&self) -> Self {
+        Self { model: self.model.clone(), rooms: BTreeMap::new(), logits: Vec::new() }
+    }
+
+    pub(super) fn trunk(&self) -> &'a Trunk {
+        self.model.trunk
+    }
+
+    /// Keys and values of whole rows of tokens.
+    pub(super) fn prefill(&self, batch: &Batch) -> Result<Vec<Prefix>, ModelError> {
+        let Model { cuda, trunk, weights, pool, .. } = &*self.model;
+        let rows = batch.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+        let rows = rows.map(|len| Pages::new(pool, len)).collect::<Result<Vec<_>, _>>()?;
+        let (mut addresses, mut slots) = (Vec::new(), Vec::new());
+        for (row, pair) in rows.iter().zip(batch.offsets.windows(2)) {
+            let addresses_of_row: Vec<u64> = row.addresses().collect();
+            for place in 0..(pair[1] - pair[0]) as usize {
+                addresses.push(addresses_of_row[place / PAGE]);
+                slots.push((place % PAGE) as u32);
+            }
+        }
+        let count = slots.len();
+        let (addresses, slots) = (cuda.numbers(&addresses)?, cuda.numbers(&slots)?);
+        let places = (addresses.device_ptr(cuda.stream()).0, slots.device_ptr(cuda.stream()).0);
+        let put = |layer: usize, qkv: Numbers<'_>| {
+            let qkv = qkv.pointer(OP, cuda)?;
+            // SAFETY: a page that this row has for itself, and a slot below `PAGE`, for each of the batch's tokens, of
+            // which qkv has a row each, in the precision that the trunk computes in, which is the pool's.
+            unsafe { pages::put(cuda, pool.format, layer, places, qkv, count) }
+        };
+        trunk.forward_on(&trunk.device, *weights, batch, Keep::Nothing, put)?;
+        Ok(rows.into_iter().map(Prefix::on_cuda).collect())
+    }
+
+    /// Runs a step; the logits of the rows are in the room that is returned.
+    fn run(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&Room, ModelError> {
+        let Self { model, rooms, .. } = self;
+        let Model { cuda, trunk, pool, .. } = &**model;
+        let dims = &trunk.dims;
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= dims.vocabulary) {
+            return Err(KernelError::Token { op: OP, token, vocabulary: dims.vocabulary }.into());
+        }
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        if longest >= dims.positions {
+            return Err(KernelError::Position { position: longest, positions: dims.positions }.into());
+        }
+        let (count, splits) =
+            (rows.len().next_power_of_two(), Format::splits(longest + 1).next_power_of_two());
+        let inputs = Inputs::of(count, splits);
+        let mut numbers = vec![0; inputs.len()];
+        for (place, (row, &token)) in rows.iter_mut().zip(tokens).enumerate() {
+            let len = row.len();
+            let pages = row.pages_mut().filter(|pages| pages.are_like(pool));
+            let pages = pages.ok_or(KernelError::OtherDevice { op: OP })?;
+            pages.make_room(pool)?;
+            for (page, address) in pages.addresses().enumerate() {
+                put_address(&mut numbers, inputs.table() + 2 * (place * inputs.pages + page), address);
+                if page == len / PAGE {
+                    put_address(&mut numbers, inputs.page() + 2 * place, address);
+                }
+            }
+            numbers[inputs.tokens() + place] = token;
+            numbers[inputs.positions() + place] = len as u32;
+            numbers[inputs.lens() + place] = len as u32 + 1;
+            numbers[inputs.slots() + place] = (len % PAGE) as u32;
+        }
+        let room = match rooms.entry((count, splits)) {
+            std::collections::btree_map::Entry::Occupied(room) => room.into_mut(),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(Room::new(model, count, splits)?)
+            }
+        };
+        cuda.write(&numbers, &mut room.inputs)?;
+        match &mut room.graph {
+            Some(graph) => cuda.launch(graph)?,
+            // The first step loads kernels and chooses those of products, which a graph cannot.
+            None if !room.has_run => {
+                room.step(model, &trunk.device)?;
+                room.has_run = true;
+            }
+            None => {
+                let mut graph = cuda.capture(|cuda| room.step(model, &Device::of(cuda.clone())))?;
+                cuda.launch(&mut graph)?;
+                room.graph = Some(graph);
+            }
+        }
+        for row in rows {
+            row.pages_mut().expect("a row that has just been fed has pages").advance();
+        }
+        Ok(room)
+    }
+
+    pub(super) fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
+        let (device, vocabulary) = (self.model.trunk.device.clone(), self.model.trunk.dims.vocabulary);
+        if rows.is_empty() {
+            return Ok(&mut []);
+        }
+        let room = self.run(rows, tokens)?;
+        self.logits = device.download(room.logits.slice(0..rows.len() * vocabulary))?;
+        Ok(&mut self.logits)
+    }
+
+    pub(super) fn draw(
+        &mut self,
+        rows: &mut [&mut Row],
+        tokens: &[u32],
+        choice: Choice,
+        streams: &mut [Vec<&mut ChaCha8Rng>],
+    ) -> Result<Vec<Vec<Drawn>>, ModelError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (cuda, vocabulary) = (self.model.cuda.clone(), self.model.trunk.dims.vocabulary);
+        let room = self.run(rows, tokens)?;
+        let mut draws = Vec::with_capacity(rows.len() * DRAW);
+        for (row, streams) in streams.iter_mut().enumerate() {
+            draws.extend(streams.iter_mut().flat_map(|stream| sample::describe(stream, row)));
+        }
+        let count = draws.len() / DRAW;
+        let draws = cuda.numbers(&draws)?;
+        // tokens, then the bits of their log-probabilities
+        let mut drawn = cuda.scratch::<u32>(2 * count)?;
+        let logits = Numbers::from(room.logits.view()).pointer(OP, &cuda)?.address;
+        let (stream, bytes) = (cuda.stream(), (count * size_of::<u32>()) as CUdeviceptr);
+        let to = drawn.device_ptr_mut(stream).0;
+        // SAFETY: the room has logits for each row; the draws are those of rows that there are; `drawn` has room for
+        // `count` numbers twice.
+        unsafe {
+            let draws = draws.device_ptr(stream).0;
+            sample::draw(&cuda, choice, vocabulary, logits, draws, (to, to + bytes), count)?;
+        }
+        let drawn = cuda.read(&drawn)?;
+        let (tokens, log_probs) = drawn.split_at(count);
+        let mut all = tokens.iter().zip(log_probs);
+        let drawn = streams.iter().map(|streams| {
+            let own = all.by_ref().take(streams.len());
+            own.map(|(&token, &bits)| Drawn { token, log_prob: f32::from_bits(bits) }).collect()
+        });
+        Ok(drawn.collect())
+    }
+}
+
+impl Room {
+    fn new(model: &Model<'_>, rows: usize, splits: usize) -> Result<Self, KernelError> {
+        let Model { cuda, trunk, matrices, pool, bfloat16, .. } = model;
+        let (dims, device): (&Dims, _) = (&trunk.dims, &trunk.device);
+        let heads = dims.attention();
+        let activation = |width: usize| device.activation(*bfloat16, rows * width);
+        let rank = matrices.iter().flatten().map(Prepared::rank).max().unwrap_or(0);
+        Ok(Self {
+            rows,
+            splits,
+            inputs: cuda.scratch(Inputs::of(rows, splits).len())?,
+            x: device.scratch(rows * dims.width)?,
+            scale: device.scratch(rows)?,
+            normed: activation(dims.width)?,
+            qkv: activation(heads.qkv_width())?,
+            attended: activation(heads.out_width())?,
+            gate_up: activation(2 * dims.hidden)?,
+            activated: activation(dims.hidden)?,
+            low: activation(rank)?,
+            partial: device.scratch(pool.format.partial(rows, splits)?)?,
+            logits: device.scratch(rows * dims.vocabulary)?,
+            has_run: false,
+            graph: None,
+        })
+    }
+
+    /// Queues all of a step, from the inputs to the logits, on `device`.
+    fn step(&mut self, model: &Model<'_>, device: &Device) -> Result<(), KernelError> {
+        let Model { trunk, weights: w, output, matrices, pool, .. } = model;
+        let Self { rows, splits, inputs, x, scale, normed, qkv, attended, .. } = self;
+        let Self { gate_up, activated, low, partial, logits, .. } = self;
+        let (dims, rows) = (&trunk.dims, *rows);
+        let heads = dims.attention();
+        let cuda = device.as_cuda().ok_or(KernelError::OtherDevice { op: OP })?;
+        let stream = cuda.stream();
+        let first = inputs.device_ptr(stream).0;
+        let at = |place: usize| first + (place * size_of::<u32>()) as CUdeviceptr;
+        let place_of = Inputs::of(rows, *splits);
+        let attended_to = Attended {
+            table: at(place_of.table()),
+            max_pages: place_of.pages,
+            lens: at(place_of.lens()),
+            rows,
+            splits: *splits,
+        };
+        let partial = NumbersMut::from(partial.view_mut()).pointer(OP, cuda)?.address;
+        let mut norm = |x: &Buffer, weight: &Place, normed: &mut Activation| {
+            let (normed, scale) = (normed.numbers_mut(), scale.view_mut());
+            let (width, epsilon) = (dims.width, dims.norm_epsilon);
+            rms_norm::forward(device, width, epsilon, x.view(), w.at(weight), normed, scale)
+        };
+        let mut multiply = |matrix: &Matrix, prepared: &Prepared, x: Numbers<'_>, y: NumbersMut<'_>, add| {
+            multiply(device, *w, rows, (matrix, prepared), x, y, low, add)
+        };
+
+        let table = w.weight(&trunk.places.embedding).pointer(OP, cuda)?;
+        let to = NumbersMut::from(x.view_mut()).pointer(OP, cuda)?.address;
+        // SAFETY: the tokens are of the vocabulary, or 0 for rows that are not there, and x has as many rows.
+        unsafe { embedding::forward_at(cuda, dims.width, table, at(place_of.tokens()), rows, to) }?;
+        for (layer, (place, prepared)) in trunk.places.layers.iter().zip(matrices).enumerate() {
+            norm(x, &place.attention_norm, normed)?;
+            if let Some(place) = &place.qkv_bias {
+                bias::forward(device, w.at(place), qkv.numbers_mut())?;
+            }
+            let biased = place.qkv_bias.is_some();
+            multiply(&place.qkv, &prepared[0], normed.numbers(), qkv.numbers_mut(), biased)?;
+            let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
+            let made = qkv.numbers_mut().pointer(OP, cuda)?;
+            let result = attended.numbers_mut().pointer(OP, cuda)?;
+            // SAFETY: the positions are those of the model; the pages of the table hold every token of each row, the
+            // last of them for this row alone; qkv and the result have as many rows, and `partial` is as long as the
+            // format says for them.
+            unsafe {
+                let positions = (at(place_of.positions()), rows);
+                rotary::rotate_at(cuda, &trunk.rotary, Direction::Forward, turned, stride, positions, made)?;
+                let slots = (at(place_of.page()), at(place_of.slots()));
+                pages::put(cuda, pool.format, layer, slots, made, rows)?;
+                pages::attend(cuda, pool.format, layer, attended_to, made, partial, result)?;
+            }
+            multiply(&place.attention_out, &prepared[1], attended.numbers(), x.view_mut().into(), true)?;
+
+            norm(x, &place.feed_forward_norm, normed)?;
+            multiply(&place.gate_up, &prepared[2], normed.numbers(), gate_up.numbers_mut(), false)?;
+            swiglu::forward(device, dims.hidden, gate_up.numbers(), activated.numbers_mut())?;
+            multiply(&place.down, &prepared[3], activated.numbers(), x.view_mut().into(), true)?;
+        }
+        norm(x, &trunk.places.norm, normed)?;
+        let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
+        let shape = Shape { rows, inputs: dims.width, outputs: dims.vocabulary, layout };
+        product::forward(device, shape, normed.numbers(), w.weight(output), logits.view_mut(), false)
+    }
+}
+
+/// y = x W + s x A B, or that added to y. `low` is scratch.
+fn multiply(
+    device: &Device,
+    w: Values<'_>,
+    rows: usize,
+    (matrix, prepared): (&Matrix, &Prepared),
+    x: Numbers<'_>,
+    mut y: NumbersMut<'_>,
+    low: &mut Activation,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let Matrix { inputs, outputs, weight, .. } = matrix;
+    let shape = Shape { rows, inputs: *inputs, outputs: *outputs, layout: WeightLayout::InOut };
+    let weight = match prepared {
+        Prepared::Merged(merged) => merged.view().into(),
+        _ => w.weight(weight),
+    };
+    product::forward(device, shape, x, weight, y.reborrow(), accumulate)?;
+    let Prepared::Beside { a, b, rank, scale: factor } = prepared else { return Ok(()) };
+    let used = 0..rows * rank;
+    product::forward(
+        device,
+        Shape { outputs: *rank, ..shape },
+        x,
+        a.view(),
+        low.slice_mut(used.clone()),
+        false,
+    )?;
+    scale::forward(device, *factor, low.slice_mut(used.clone()))?;
+    let low = low.numbers().slice(used);
+    product::forward(device, Shape { inputs: *rank, ..shape }, low, b.view(), y, true)
+}
