@@ -20,7 +20,7 @@ fn decoding(criterion: &mut Criterion) {
     const WARM: Temperature = Temperature::new(1.0);
     // An untrained policy hardly ever draws the end, so nearly all rows get their 128 tokens.
     let policy = Policy::<Small>::random(&Device::cpu(), Seed::root(1)).expect("the CPU has room");
-    let code = include_str!("../src/model/decode.rs");
+    let code = include_str!("../src/model/decode/host.rs");
     let tokenizer = Tokenizer::train([code], Small::DIMS.vocabulary).expect("a text to learn from");
     assert_eq!(tokenizer.vocabulary(), Small::DIMS.vocabulary, "the code is too short");
     let prompts: Vec<Vec<u32>> = (0..8).map(|row| (0..64).map(|n| (7 * n + row) % 256).collect()).collect();

@@ -9,7 +9,7 @@ use pspo::kernels::product::{Shape, WeightLayout};
 use pspo::kernels::rotary::Direction;
 use pspo::kernels::token_log_prob::OutputLayer;
 use pspo::kernels::{
-    Buffer, Device, View, adamw, attention, embedding, product, rms_norm, rotary, swiglu, token_log_prob,
+    Buffer, Device, adamw, attention, embedding, product, rms_norm, rotary, swiglu, token_log_prob,
 };
 use pspo::model::{Arch, Dims, GROUP_TOKENS};
 use serde_json::{Map, Value, json};
@@ -61,27 +61,27 @@ impl Ops {
         let Dims { layers, head_size, .. } = dims;
         let heads = Heads { queries: dims.heads, keys: dims.kv_heads, size: head_size };
         let offsets: Vec<u32> = (0..=rows).map(|row| (row * len) as u32).collect();
-        let positions: Vec<u32> = (0..n).map(|token| (token % len) as u32).collect();
+        let places: Vec<u32> = (0..n).map(|token| (token % len) as u32).collect();
+        let in_rows = attention::Rows::new(device, &offsets).expect("offsets rise");
+        let positions = device.indices(&places).expect("the CPU has room");
         let (qkv, mut d_qkv) = (self.numbers(n * heads.qkv_width()), self.numbers(n * heads.qkv_width()));
         let (mut out, mut log_sum) = (self.numbers(n * heads.out_width()), self.numbers(n * heads.queries));
         let d_out = self.numbers(n * heads.out_width());
         time("attention, forward", layers, &mut || {
             let (out, log_sum) = (out.view_mut(), log_sum.view_mut());
-            attention::forward(device, heads, View::Host(&offsets), qkv.view(), out, log_sum)
-                .expect("shapes fit");
+            attention::forward(device, heads, &in_rows, qkv.view(), out, log_sum).expect("shapes fit");
         });
         time("attention, gradient", layers, &mut || {
             let kept = (out.view(), log_sum.view());
-            let (offsets, d_qkv) = (View::Host(&offsets[..]), d_qkv.view_mut());
-            attention::backward(device, heads, offsets, qkv.view(), kept.0, kept.1, d_out.view(), d_qkv)
+            let d_qkv = d_qkv.view_mut();
+            attention::backward(device, heads, &in_rows, qkv.view(), kept.0, kept.1, d_out.view(), d_qkv)
                 .expect("shapes fit");
         });
         let table = rotary::Table::new(device, head_size, len, 10_000.0, rotary::Scaling::None)
             .expect("the CPU has room");
         time("rotary, both", 2 * layers, &mut || {
             let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
-            let positions = View::Host(&positions[..]);
-            rotary::rotate(device, &table, Direction::Forward, turned, stride, positions, d_qkv.view_mut())
+            rotary::rotate(device, &table, Direction::Forward, turned, stride, &positions, d_qkv.view_mut())
                 .expect("shapes fit");
         });
     }
@@ -176,13 +176,14 @@ impl Work for Ops {
         let (h, mut dh) = (self.numbers(scored * width), self.numbers(scored * width));
         let (w, mut dw) = (self.numbers(width * vocabulary), self.numbers(width * vocabulary));
         let targets: Vec<u32> = (0..scored).map(|i| (i * 7 % vocabulary) as u32).collect();
+        let targets = device.indices(&targets).expect("the CPU has room");
         let mut results = [(); 3].map(|()| self.numbers(scored));
         let mut logits = layer.keeps(scored).then(|| self.numbers(scored * vocabulary));
         time("log-probabilities, forward", 1, &mut || {
             let [a, b, c] = &mut results;
             let (a, b, c) = (a.view_mut(), b.view_mut(), c.view_mut());
             let kept = logits.as_mut().map(Buffer::view_mut);
-            token_log_prob::forward(device, layer, h.view(), w.view(), View::Host(&targets), a, b, c, kept)
+            token_log_prob::forward(device, layer, h.view(), w.view(), &targets, a, b, c, kept)
                 .expect("shapes fit");
         });
         time("log-probabilities, gradient", 1, &mut || {
@@ -194,7 +195,7 @@ impl Work for Ops {
                 layer,
                 h.view(),
                 w.view(),
-                View::Host(&targets),
+                &targets,
                 kept,
                 gradients,
                 &groups(scored).collect::<Vec<_>>(),
@@ -206,11 +207,10 @@ impl Work for Ops {
         });
         let mut x = self.numbers(n * width);
         let tokens: Vec<u32> = (0..n).map(|i| (i * 31 % vocabulary) as u32).collect();
+        let tokens = device.indices(&tokens).expect("the CPU has room");
         time("embeddings, both", 1, &mut || {
-            embedding::forward(device, width, w.view(), View::Host(&tokens), x.view_mut())
-                .expect("tokens fit");
-            embedding::backward(device, width, View::Host(&tokens), x.view(), dw.view_mut())
-                .expect("tokens fit");
+            embedding::forward(device, width, w.view(), &tokens, x.view_mut()).expect("tokens fit");
+            embedding::backward(device, width, &tokens, x.view(), dw.view_mut()).expect("tokens fit");
         });
 
         let parameters = Operations(dims).layer_weights() as usize + 2 * width * vocabulary;

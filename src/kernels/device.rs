@@ -362,6 +362,15 @@ impl Device {
         }
     }
 
+    /// Whether it has products of activations in bfloat16.
+    pub(crate) fn multiplies_in_bfloat16(&self) -> bool {
+        match &self.0 {
+            Inner::Cpu { .. } => false,
+            #[cfg(feature = "cuda")]
+            Inner::Cuda(_) => true,
+        }
+    }
+
     pub(crate) fn backend(&self) -> Backend<'_> {
         match &self.0 {
             Inner::Cpu { threads, .. } => Backend::Cpu(*threads),

@@ -183,10 +183,9 @@ impl Device {
     /// Activations of any value, for an op to write: in bfloat16 if the model's weights are and the device multiplies in
     /// it, which the CPU does not.
     pub(crate) fn activation(&self, bfloat16: bool, len: usize) -> Result<Activation, KernelError> {
-        match self.backend() {
-            #[cfg(feature = "cuda")]
-            super::Backend::Cuda(_) if bfloat16 => Ok(Activation::Bfloat16(self.scratch(len)?)),
-            _ => Ok(Activation::Float32(self.scratch(len)?)),
+        match bfloat16 && self.multiplies_in_bfloat16() {
+            true => Ok(Activation::Bfloat16(self.scratch(len)?)),
+            false => Ok(Activation::Float32(self.scratch(len)?)),
         }
     }
 }

@@ -177,7 +177,7 @@ impl Row {
     /// The pages of a row on a CUDA device, which one that has no token yet becomes; `None` for one on the host.
     #[cfg(feature = "cuda")]
     pub(super) fn pages_mut(&mut self) -> Option<&mut Pages> {
-        if self.pages.is_none() && self.len() == 0 {
+        if self.pages.is_none() && self.is_empty() {
             self.pages = Some(Pages::default());
         }
         self.pages.as_mut()

@@ -90,6 +90,42 @@ constexpr T min(T a, T b) { return b < a ? b : a; }
 template <typename T>
 constexpr T max(T a, T b) { return a < b ? b : a; }
 
+// What cuda/tensor.cuh asks of the tensor cores, with the layouts that it tells.
+inline float emulator_half(unsigned packed, unsigned half) {
+    return __uint_as_float((half == 0 ? packed << 16 : packed & 0xffff0000u));
+}
+inline void emulator_multiply_add(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+    const unsigned char* shown = emulator_exchange(0xffffffffu, mine, sizeof mine);
+    const auto at = [&](unsigned lane, unsigned number) {
+        unsigned value;
+        memcpy(&value, shown + lane * SLOT + 4 * number, 4);
+        return value;
+    };
+    const unsigned group = emulator_lane() / 4, pair = emulator_lane() % 4 * 2;
+    for (unsigned i = 0; i < 4; ++i) {
+        const unsigned row = group + i / 2 * 8, column = pair + i % 2;
+        for (unsigned k = 0; k < 16; ++k) {
+            const unsigned from_a = at(row % 8 * 4 + k % 8 / 2, row / 8 + k / 8 * 2);
+            const unsigned from_b = at(column * 4 + k % 8 / 2, 4 + k / 8);
+            sums[i] += emulator_half(from_a, k % 2) * emulator_half(from_b, k % 2);
+        }
+    }
+}
+inline void emulator_load_matrices(unsigned (&to)[4], const void* row, bool transposed) {
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) emulator_fail("a row of a matrix that is not aligned");
+    const unsigned char* shown = emulator_exchange(0xffffffffu, &row, sizeof row);
+    const unsigned group = emulator_lane() / 4, pair = emulator_lane() % 4 * 2;
+    for (unsigned matrix = 0; matrix < 4; ++matrix) {
+        const auto at = [&](unsigned of_row, unsigned column) {
+            const uint16_t* numbers;
+            memcpy(&numbers, shown + (matrix * 8 + of_row) * SLOT, sizeof numbers);
+            return unsigned(numbers[column]);
+        };
+        to[matrix] = transposed ? at(pair, group) | at(pair + 1, group) << 16 : at(group, pair) | at(group, pair + 1) << 16;
+    }
+}
+
 // How a call reaches a kernel: its arguments as the driver gets them, or a copy of them, 16 bytes apart.
 template <typename... Arguments, size_t... Place>
 void emulator_call(void (*kernel)(Arguments...), void** given, std::index_sequence<Place...>) {

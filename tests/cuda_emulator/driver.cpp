@@ -487,21 +487,25 @@ API cuModuleLoadData(void** loaded, const void* image) {
     uint64_t size;
     if (memcmp(header, "\x7f" "ELFemu", 8) != 0) return INVALID_IMAGE;
     memcpy(&size, header + 8, 8);
-    const int file = memfd_create("kernels", 0);
-    if (file < 0 || write(file, header + 16, size) != ssize_t(size)) return OUT_OF_MEMORY;
-    const std::string path = "/proc/self/fd/" + std::to_string(file);
-    // the file stays open: under its number another one would be taken for the same library
-    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    // loaded once and for all: it is small, and a graph may still call it when its module is gone
+    static std::map<std::string, void*> libraries;
+    void*& library = libraries[std::string(header + 16, size)];
     if (library == nullptr) {
-        fprintf(stderr, "emulator: %s\n", dlerror());
-        return INVALID_IMAGE;
+        const int file = memfd_create("kernels", 0);
+        if (file < 0 || write(file, header + 16, size) != ssize_t(size)) return OUT_OF_MEMORY;
+        // the file stays open: under its number another one would be taken for the same library
+        const std::string path = "/proc/self/fd/" + std::to_string(file);
+        library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (library == nullptr) {
+            fprintf(stderr, "emulator: %s\n", dlerror());
+            return INVALID_IMAGE;
+        }
     }
     *loaded = new Module{library, {}};
     return SUCCESS;
 }
 API cuModuleUnload(void* given) {
     ONE_AT_A_TIME;
-    // the library stays: it is small, and a graph may still call it
     return delete static_cast<Module*>(given), SUCCESS;
 }
 API cuModuleGetFunction(void** found, void* given, const char* name) {

@@ -10,6 +10,8 @@ mod cpu;
 pub(super) mod cuda;
 mod decode;
 #[cfg(feature = "cuda")]
+pub(super) mod mma;
+#[cfg(feature = "cuda")]
 pub(crate) mod pages;
 mod rows;
 

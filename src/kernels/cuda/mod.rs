@@ -40,6 +40,7 @@ pub(crate) use pointer::Pointer;
 pub(crate) const SOURCES: &[&Source] = &[
     super::adamw::cuda::SOURCE,
     super::attention::cuda::SOURCE,
+    super::attention::mma::SOURCE,
     super::attention::pages::SOURCE,
     super::bfloat16::cuda::SOURCE,
     super::bias::cuda::SOURCE,

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use super::arch::Dims;
-use super::batch::Batch;
+use super::batch::{Batch, parts};
 pub use super::cache::{Prefix, Row};
 use super::error::ModelError;
 use super::trunk::{Place, Trunk, Values};
-use crate::data::Ragged;
 use crate::kernels::sample::{Choice, Drawn};
 use crate::kernels::{Backend, KernelError, Threads};
+
+/// Tokens whose keys and values are computed in one pass, or those of one row where it is longer: activations of more would
+/// take memory and no less time.
+const PREFILL_TOKENS: usize = 32_768;
 
 /// Runs the trunk one token at a time under fixed parameters.
 #[derive(Debug)]
@@ -86,7 +89,6 @@ impl<'a> Decoder<'a> {
     /// If a row is empty or too long, or a token is not in the vocabulary.
     pub fn prefill(&self, rows: &[&[u32]]) -> Result<Vec<Arc<Prefix>>, ModelError> {
         let dims = self.dims();
-        let mut batch = Batch { offsets: vec![0], ..Batch::default() };
         for (row, tokens) in rows.iter().enumerate() {
             if tokens.is_empty() {
                 return Err(ModelError::EmptyPrompt { row });
@@ -94,16 +96,22 @@ impl<'a> Decoder<'a> {
             if tokens.len() > dims.positions {
                 return Err(ModelError::TooLong { row, len: tokens.len(), positions: dims.positions });
             }
-            batch.tokens.extend_from_slice(tokens);
-            batch.positions.extend(0..tokens.len() as u32);
-            batch.offsets.push(batch.tokens.len() as u32);
         }
-        batch.scored = Ragged::new();
-        let prefixes = match &self.0 {
-            Inner::Host(decoder) => decoder.prefill(&batch)?,
-            #[cfg(feature = "cuda")]
-            Inner::Cuda(decoder) => decoder.prefill(&batch)?,
-        };
+        let lengths: Vec<usize> = rows.iter().map(|tokens| tokens.len()).collect();
+        let mut prefixes = Vec::with_capacity(rows.len());
+        for part in parts(&lengths, PREFILL_TOKENS) {
+            let mut batch = Batch { offsets: vec![0], ..Batch::default() };
+            for tokens in &rows[part] {
+                batch.tokens.extend_from_slice(tokens);
+                batch.positions.extend(0..tokens.len() as u32);
+                batch.offsets.push(batch.tokens.len() as u32);
+            }
+            prefixes.extend(match &self.0 {
+                Inner::Host(decoder) => decoder.prefill(&batch)?,
+                #[cfg(feature = "cuda")]
+                Inner::Cuda(decoder) => decoder.prefill(&batch)?,
+            });
+        }
         Ok(prefixes.into_iter().map(Arc::new).collect())
     }
 
