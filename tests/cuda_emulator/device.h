@@ -15,7 +15,7 @@
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
 #define __shared__ static
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 // what is left of `__global__` when nvrtc.cpp looks for the kernels
 #define __global__ EMULATOR_GLOBAL
 

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn both_devices_round_to_the_same_bits() {
         // halfway to either side, the largest, beyond it, subnormal, infinite, signed zero
-        let special = [1.003_906_25, 1.011_718_75, f32::MAX, 3.39e38, 1e-40, f32::INFINITY, -0.0];
+        let special = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::MAX, 3.39e38, 1e-40, f32::INFINITY, -0.0];
         for len in [0, 1, 31, 257, 1000] {
             let values = [&uniform("x", len)[..], &special].concat();
             twins([0.0], |device| {

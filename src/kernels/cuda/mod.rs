@@ -46,6 +46,7 @@ pub(crate) const SOURCES: &[&Source] = &[
     super::bias::cuda::SOURCE,
     columns::SOURCE,
     super::embedding::cuda::SOURCE,
+    super::product::fragments::SOURCE,
     super::rms_norm::cuda::SOURCE,
     super::rotary::cuda::SOURCE,
     super::sample::cuda::SOURCE,

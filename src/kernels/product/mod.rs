@@ -8,12 +8,16 @@
 pub(super) mod cpu;
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
+#[cfg(feature = "cuda")]
+pub(super) mod fragments;
 mod packed;
 mod tile;
 mod widened;
 
 use super::{Device, KernelError, Numbers, NumbersMut, ViewMut, dispatch};
 
+#[cfg(feature = "cuda")]
+pub(crate) use fragments::Fragments;
 pub(crate) use packed::Packed;
 pub(crate) use tile::{Left, PANEL, ROWS, Right, Tiled, multiply, tiled, with_rows};
 

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Prefix, Row};
 use crate::kernels::attention::pages::{self, Attended, Format, PAGE, Pool};
 use crate::kernels::cuda::{Cuda, Graph};
-use crate::kernels::product::{self, Shape, WeightLayout};
+use crate::kernels::product::{self, Fragments, Shape, WeightLayout};
 use crate::kernels::rotary::{self, Direction};
 use crate::kernels::sample::{self, Choice, DRAW, Drawn};
 use crate::kernels::{
@@ -46,19 +46,35 @@ struct Model<'a> {
     trunk: &'a Trunk,
     weights: Values<'a>,
     output: Place,
+    output_tiles: Option<Fragments>,
     /// Of each layer, those of queries, keys and values, of what leaves the heads, of gate and up, of what goes back.
     matrices: Vec<[Prepared; 4]>,
     pool: Arc<Pool>,
     bfloat16: bool,
 }
 
-/// What a matrix with an adapter is multiplied by: the two merged where the matrix is in f32; beside one another where it
-/// is in bfloat16, since rounding the sum would lose what a short training has changed.
+/// A matrix as decoding reads it, and its adapter: merged where the matrix is in f32; beside it where it is in bfloat16,
+/// since rounding the sum would lose what a short training has changed.
 #[derive(Debug)]
-enum Prepared {
+struct Prepared {
+    weight: Prepack,
+    adapter: Option<Adapter>,
+}
+
+#[derive(Debug)]
+enum Prepack {
+    /// As it is.
     Plain,
     Merged(Buffer),
-    Beside { a: Buffer<bf16>, b: Buffer<bf16>, rank: usize, scale: f32 },
+    Tiles(Fragments),
+}
+
+#[derive(Debug)]
+struct Adapter {
+    a: Buffer<bf16>,
+    b: Buffer<bf16>,
+    rank: usize,
+    scale: f32,
 }
 
 /// Buffers of a step of so many rows, and its graph once it has run.
@@ -135,30 +151,32 @@ fn put_address(numbers: &mut [u32], place: usize, address: u64) {
 }
 
 impl Prepared {
-    fn new(device: &Device, matrix: &Matrix, w: Values<'_>) -> Result<Self, KernelError> {
-        match (w.weight(&matrix.weight), &matrix.adapter) {
-            (_, None) => Ok(Self::Plain),
-            (Numbers::Float32(_), Some(_)) => Ok(match matrix.merged(device, w)? {
-                Some(merged) => Self::Merged(merged),
-                None => Self::Plain,
-            }),
-            (Numbers::Bfloat16(_), Some(adapter)) => {
-                let rounded = |range: &std::ops::Range<usize>| {
-                    let mut half = device.scratch(range.len())?;
-                    bfloat16::round(device, w.trained.slice(range.clone()), half.view_mut())?;
-                    Ok::<_, KernelError>(half)
-                };
-                let (a, b) = (rounded(&adapter.a)?, rounded(&adapter.b)?);
-                Ok(Self::Beside { a, b, rank: adapter.rank, scale: adapter.scale })
+    fn new(cuda: &Cuda, device: &Device, matrix: &Matrix, w: Values<'_>) -> Result<Self, KernelError> {
+        let weight = w.weight(&matrix.weight);
+        let rounded = |range: &std::ops::Range<usize>| {
+            let mut half = device.scratch(range.len())?;
+            bfloat16::round(device, w.trained.slice(range.clone()), half.view_mut())?;
+            Ok::<_, KernelError>(half)
+        };
+        let adapter = match (&weight, &matrix.adapter) {
+            (Numbers::Float32(_), Some(_)) => {
+                let merged = matrix.merged(device, w)?;
+                return Ok(Self { weight: merged.map_or(Prepack::Plain, Prepack::Merged), adapter: None });
             }
-        }
+            (Numbers::Bfloat16(_), Some(adapter)) => {
+                let (a, b) = (rounded(&adapter.a)?, rounded(&adapter.b)?);
+                Some(Adapter { a, b, rank: adapter.rank, scale: adapter.scale })
+            }
+            (_, None) => None,
+        };
+        let (inputs, outputs) = (matrix.inputs, matrix.outputs);
+        let shape = Shape { rows: 0, inputs, outputs, layout: WeightLayout::InOut };
+        let tiles = Fragments::of(cuda, shape, weight)?;
+        Ok(Self { weight: tiles.map_or(Prepack::Plain, Prepack::Tiles), adapter })
     }
 
     fn rank(&self) -> usize {
-        match self {
-            Self::Beside { rank, .. } => *rank,
-            _ => 0,
-        }
+        self.adapter.as_ref().map_or(0, |adapter| adapter.rank)
     }
 }
 
@@ -173,13 +191,14 @@ impl<'a> CudaDecoder<'a> {
         let bfloat16 = trunk.in_bfloat16();
         let matrices = trunk.places.layers.iter().map(|place| {
             let [qkv, attention_out, gate_up, down] = place.matrices();
-            let prepared = |matrix| Prepared::new(&trunk.device, matrix, weights);
+            let prepared = |matrix| Prepared::new(cuda, &trunk.device, matrix, weights);
             Ok([prepared(qkv)?, prepared(attention_out)?, prepared(gate_up)?, prepared(down)?])
         });
         let matrices = matrices.collect::<Result<_, KernelError>>()?;
         let pool = Pool::new(cuda, Format { layers: dims.layers, heads: dims.attention(), bfloat16 })?;
+        let output_tiles = Fragments::of(cuda, output_shape(dims, 0), weights.weight(output))?;
         let (cuda, output) = (cuda.clone(), output.clone());
-        let model = Arc::new(Model { cuda, trunk, weights, output, matrices, pool, bfloat16 });
+        let model = Arc::new(Model { cuda, trunk, weights, output, output_tiles, matrices, pool, bfloat16 });
         Ok(Self { model, rooms: BTreeMap::new(), logits: Vec::new() })
     }
 
@@ -353,7 +372,7 @@ impl Room {
 
     /// Queues all of a step, from the inputs to the logits, on `device`.
     fn step(&mut self, model: &Model<'_>, device: &Device) -> Result<(), KernelError> {
-        let Model { trunk, weights: w, output, matrices, pool, .. } = model;
+        let Model { trunk, weights: w, output, output_tiles, matrices, pool, .. } = model;
         let Self { rows, splits, inputs, x, scale, normed, qkv, attended, .. } = self;
         let Self { gate_up, activated, low, partial, logits, .. } = self;
         let (dims, rows) = (&trunk.dims, *rows);
@@ -412,10 +431,33 @@ impl Room {
             multiply(&place.down, &prepared[3], activated.numbers(), x.view_mut().into(), true)?;
         }
         norm(x, &trunk.places.norm, normed)?;
-        let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
-        let shape = Shape { rows, inputs: dims.width, outputs: dims.vocabulary, layout };
-        product::forward(device, shape, normed.numbers(), w.weight(output), logits.view_mut(), false)
+        let logits = logits.view_mut().into();
+        let (shape, weight) = (output_shape(dims, rows), w.weight(output));
+        read(device, shape, output_tiles.as_ref(), weight, normed.numbers(), logits, false)
     }
+}
+
+fn output_shape(dims: &Dims, rows: usize) -> Shape {
+    let layout = if dims.tied { WeightLayout::OutIn } else { WeightLayout::InOut };
+    Shape { rows, inputs: dims.width, outputs: dims.vocabulary, layout }
+}
+
+/// y = x W, or that added to y: by the weight's tiles, where it has some.
+fn read(
+    device: &Device,
+    shape: Shape,
+    tiles: Option<&Fragments>,
+    weight: Numbers<'_>,
+    x: Numbers<'_>,
+    y: NumbersMut<'_>,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let (Some(tiles), Some(cuda)) = (tiles, device.as_cuda()) else {
+        return product::forward(device, shape, x, weight, y, accumulate);
+    };
+    let (x, y) = (x.pointer(OP, cuda)?, y.pointer(OP, cuda)?);
+    // SAFETY: callers give x and y of the shape's sizes, which the room was made for; x begins an allocation.
+    unsafe { tiles.forward(cuda, shape.rows, x, y, accumulate) }
 }
 
 /// y = x W + s x A B, or that added to y. `low` is scratch.
@@ -431,12 +473,13 @@ fn multiply(
 ) -> Result<(), KernelError> {
     let Matrix { inputs, outputs, weight, .. } = matrix;
     let shape = Shape { rows, inputs: *inputs, outputs: *outputs, layout: WeightLayout::InOut };
-    let weight = match prepared {
-        Prepared::Merged(merged) => merged.view().into(),
-        _ => w.weight(weight),
+    let (weight, tiles) = match &prepared.weight {
+        Prepack::Plain => (w.weight(weight), None),
+        Prepack::Merged(merged) => (merged.view().into(), None),
+        Prepack::Tiles(tiles) => (w.weight(weight), Some(tiles)),
     };
-    product::forward(device, shape, x, weight, y.reborrow(), accumulate)?;
-    let Prepared::Beside { a, b, rank, scale: factor } = prepared else { return Ok(()) };
+    read(device, shape, tiles, weight, x, y.reborrow(), accumulate)?;
+    let Some(Adapter { a, b, rank, scale: factor }) = &prepared.adapter else { return Ok(()) };
     let used = 0..rows * rank;
     product::forward(
         device,
