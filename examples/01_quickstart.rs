@@ -3,12 +3,13 @@
 //! Problems are generated and programs judged by an embedded interpreter, so it needs nothing but Rust:
 //!
 //! ```text
-//! cargo run --release --example 01_quickstart -- [--seed 0] [--out runs/quickstart] [--resume] [--bf16]
+//! cargo run --release --example 01_quickstart -- [--seed 0] [--out runs/quickstart] [--resume] [--bf16] [--device cpu]
 //! ```
 //!
 //! It prints what each stage did and a table of Pass@1 by program length, and writes to the run folder
 //! `report.html`, `summary.json`, `events.jsonl`, TensorBoard files and checkpoints. A run that was
-//! stopped goes on with `--resume`, to the same bytes as one that was not. `--bf16` has all matrices in bfloat16.
+//! stopped goes on with `--resume`, to the same bytes as one that was not. `--bf16` has all matrices in bfloat16;
+//! `--device cuda:0`, in a build with the feature `cuda`, trains on a GPU.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -80,6 +81,7 @@ struct Arguments {
     out: PathBuf,
     resume: bool,
     precision: Precision,
+    device: String,
 }
 
 /// What every stage uses.
@@ -130,10 +132,10 @@ impl std::fmt::Display for PrmFigures {
 }
 
 fn main() -> Result<()> {
-    let Arguments { seed, out, resume, precision } = arguments()?;
-    let identity = json!({ "example": "quickstart", "seed": seed, "precision": precision });
+    let Arguments { seed, out, resume, precision, device } = arguments()?;
+    let identity = json!({ "example": "quickstart", "seed": seed, "precision": precision, "device": device });
     let mut run = Run::start(&out, &identity, resume)?;
-    let setting = prepare(seed, precision)?;
+    let setting = prepare(seed, precision, &device)?;
 
     // ANCHOR: stages
     let sft = fine_tune(&setting, &mut run)?;
@@ -182,7 +184,7 @@ fn main() -> Result<()> {
 }
 
 /// Stage 1: problems in three disjoint sets, a tokenizer of the first, a verifier.
-fn prepare(seed: u64, precision: Precision) -> Result<Setting> {
+fn prepare(seed: u64, precision: Precision, device: &str) -> Result<Setting> {
     let seed = Seed::root(seed);
     let problems = Pseudocode {
         sft_steps: StepRange::new(2, 7)?,
@@ -195,7 +197,7 @@ fn prepare(seed: u64, precision: Precision) -> Result<Setting> {
     let texts = texts.flat_map(|problem| [Some(problem.prompt.clone()), problem.solution.clone()]);
     Ok(Setting {
         seed,
-        device: Device::cpu(),
+        device: Device::named(device)?,
         precision,
         tokenizer: Tokenizer::train(texts.flatten(), 384)?,
         sft: splits.sft,
@@ -515,7 +517,8 @@ fn report(
 
 fn arguments() -> Result<Arguments> {
     let out = "runs/quickstart".into();
-    let mut arguments = Arguments { seed: 0, out, resume: false, precision: Precision::Float32 };
+    let (precision, device) = (Precision::Float32, "cpu".to_owned());
+    let mut arguments = Arguments { seed: 0, out, resume: false, precision, device };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -524,8 +527,9 @@ fn arguments() -> Result<Arguments> {
             "--out" => arguments.out = value()?.into(),
             "--resume" => arguments.resume = true,
             "--bf16" => arguments.precision = Precision::Bfloat16,
+            "--device" => arguments.device = value()?,
             _ => {
-                let known = "--seed N, --out FOLDER, --resume, --bf16";
+                let known = "--seed N, --out FOLDER, --resume, --bf16, --device NAME";
                 return Err(format!("{argument} is not one of {known}").into());
             }
         }

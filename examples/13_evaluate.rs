@@ -11,6 +11,7 @@
 //!   template; else HumanEval as code to go on with, and other problems in a docstring
 //! - `--exchange`: a TOML file with an [`ExchangeConfig`], to ask as the model's authors do
 //! - `--samples` 5, `--temperature` 0.2, `--top-p` 0.95, `--top-k` 128, `--max-new-tokens` 512, `--seed` 0
+//! - `--device` cpu, or cuda:0 in a build with the feature `cuda`
 //!
 //! Into FOLDER go `samples/`, records of all responses with their verdicts; `summary.json`; and `report.html`. Stopped and
 //! started again with the same arguments, it goes on where it was.
@@ -74,6 +75,7 @@ struct Arguments {
     samples: usize,
     sampling: Sampling,
     seed: u64,
+    device: String,
     out: PathBuf,
 }
 
@@ -129,7 +131,7 @@ impl Visitor for Evaluate<'_> {
         let problems = problems(&arguments)?;
         let exchange = exchange(model, &arguments)?;
         let tokenizer = model.tokenizer()?;
-        let policy = model.policy::<A>(&Device::cpu())?;
+        let policy = model.policy::<A>(&Device::named(&arguments.device)?)?;
         let samples = arguments.out.join("samples");
         fs::create_dir_all(&samples)?;
         let verifier =
@@ -284,7 +286,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
         top_k: NonZeroUsize::new(128),
         ..Sampling::training(0.2.try_into()?, NonZeroUsize::new(512).ok_or("512 is not 0")?)
     };
-    let mut any = false;
+    let (mut any, mut device) = (false, "cpu".to_owned());
     while let Some(argument) = given.next() {
         any = true;
         let value = given.next().ok_or_else(|| format!("{argument} needs a value"))?;
@@ -302,6 +304,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
             "--out" => out = Some(PathBuf::from(&value)),
             "--style" => style = Some(value),
             "--exchange" => exchange = Some(exchange_of(&value)?),
+            "--device" => device = value,
             "--limit" => limit = Some(number()?.get()),
             "--samples" => samples = number()?.get(),
             "--seed" => seed = value.parse().map_err(|_| format!("--seed {value} is not a number"))?,
@@ -316,9 +319,18 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Option<Arguments
         return Err("--style and --exchange both say how the model is asked: give one".into());
     }
     match (model, problems, out) {
-        (Some(model), Some(problems), Some(out)) => {
-            Ok(Some(Arguments { model, problems, style, exchange, limit, samples, sampling, seed, out }))
-        }
+        (Some(model), Some(problems), Some(out)) => Ok(Some(Arguments {
+            model,
+            problems,
+            style,
+            exchange,
+            limit,
+            samples,
+            sampling,
+            seed,
+            device,
+            out,
+        })),
         _ if !any => Ok(None),
         _ => Err("--model, --out and one of --human-eval, --mbpp, --problems are needed".into()),
     }

@@ -292,3 +292,42 @@ fn both_devices_sample_the_same_responses() {
         assert_eq!(responses(&cuda, &prompts[..2]), got[..8], "whatever is sampled beside them");
     }
 }
+
+/// Says what becomes of a device, for the test that runs this one alone.
+#[test]
+fn probe() {
+    match Device::cuda(0) {
+        Err(error) => println!("no device: {error}"),
+        Ok(device) => match device.zeros::<f32>(1 << 22) {
+            Err(error) => println!("no memory: {error}"),
+            Ok(_) => println!("a device with room"),
+        },
+    }
+}
+
+#[test]
+fn what_is_missing_is_told() {
+    if std::env::var_os("EMULATOR_HOME").is_none() {
+        println!("skipped: nothing is missing on demand but on the emulated device");
+        return;
+    }
+    for (name, value, message) in [
+        ("EMULATOR_DEVICES", "1", "a device with room"),
+        ("EMULATOR_DEVICES", "0", "no device: there is no device `cuda:0`: the driver finds 0 devices"),
+        (
+            "EMULATOR_DRIVER",
+            "12080",
+            "the driver supports CUDA 12.8, and 13.0 is needed: install NVIDIA's driver",
+        ),
+        ("EMULATOR_MEMORY", "40000000", "no memory: the device has no room for 16777216 bytes more"),
+        ("LD_LIBRARY_PATH", "/nowhere", "the CUDA driver (libcuda) was not found: install NVIDIA's driver"),
+    ] {
+        let probe = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "probe", "--nocapture"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&probe.stdout);
+        assert!(told.contains(message), "{name}={value}: {told}");
+    }
+}

@@ -1,9 +1,10 @@
 //! The trunk's ops, one folder each: contract and tests in `mod.rs`, the CPU in `cpu.rs`, CUDA in
 //! `cuda.rs` and `<op>.cu`.
 //!
-//! Numbers are f32, apart from weights that are held in bfloat16 ([`Numbers`]) and widened as they are read. A row-major
-//! matrix of r rows and c columns is written `[r, c]`. The rows of a batch are packed: N is the number of tokens of all
-//! rows together, and no pad token exists.
+//! Numbers are f32, apart from weights that are held in bfloat16 ([`Numbers`]) and widened as they are read; on CUDA, the
+//! activations that are multiplied by such weights are in bfloat16 as well. A row-major matrix of r rows and c columns is
+//! written `[r, c]`. The rows of a batch are packed: N is the number of tokens of all rows together, and no pad token
+//! exists.
 
 pub mod adamw;
 pub mod attention;

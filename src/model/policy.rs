@@ -105,6 +105,11 @@ impl<A: Arch> Policy<A> {
         Ok(Self { weights: self.weights.in_precision(precision)?, arch: PhantomData })
     }
 
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        self.weights.device()
+    }
+
     /// How its matrices are held.
     pub fn precision(&self) -> Precision {
         self.weights.precision

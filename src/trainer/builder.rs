@@ -21,7 +21,7 @@ use crate::verify::{ErrorLimit, VerifierPool};
 pub fn builder<A: Arch>(policy: &Policy<A>, tokenizer: &Tokenizer) -> TrainerBuilder<A> {
     TrainerBuilder {
         base: Base {
-            device: Device::cpu(),
+            device: policy.device().clone(),
             policy: policy.fork(),
             tokenizer: tokenizer.clone(),
             exchange: Exchange::default(),
@@ -253,7 +253,7 @@ macro_rules! with {
 }
 
 impl<A: Arch, B, S, V, R, P, I> TrainerBuilder<A, B, S, V, R, P, I> {
-    /// Where the critic runs; the CPU by default. The policy brings its own device, and so to a critic that shares its trunk.
+    /// Where the critic runs; by default where the policy does. A critic that shares the policy's trunk runs there anyway.
     #[must_use]
     pub fn device(mut self, device: &Device) -> Self {
         self.base.device = device.clone();

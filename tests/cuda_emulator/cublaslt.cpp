@@ -9,7 +9,7 @@
 
 namespace {
 
-enum Status { SUCCESS = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
+enum Status { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum Type { FLOAT32 = 0, BFLOAT16 = 14 };
 
 struct Layout {
@@ -20,7 +20,10 @@ struct Layout {
 struct Product {
     int compute, scale, transpose_a, transpose_b;
 };
-struct Preference {};
+// What a kernel may take for granted of the addresses of A, B, C and D.
+struct Preference {
+    uint32_t alignments[4] = {256, 256, 256, 256};
+};
 struct Algorithm {
     uint64_t data[8];
 };
@@ -135,11 +138,17 @@ API cublasLtMatmulDescSetAttribute(Product* product, int attribute, const int* v
 }
 API cublasLtMatmulPreferenceCreate(Preference** made) { return *made = new Preference, SUCCESS; }
 API cublasLtMatmulPreferenceDestroy(Preference* preference) { return delete preference, SUCCESS; }
-API cublasLtMatmulPreferenceSetAttribute(Preference*, int, const void*, size_t) { return SUCCESS; }
+API cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t size) {
+    // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES and what follows it
+    if (attribute < 5 || attribute > 8) return SUCCESS;
+    if (size != sizeof(uint32_t)) return INVALID_VALUE;
+    return memcpy(&preference->alignments[attribute - 5], value, size), SUCCESS;
+}
 API cublasLtMatmulAlgoGetHeuristic(void*, const Product* product, const Layout* a, const Layout* b, const Layout*,
-                                   const Layout* d, const Preference*, int, Heuristic* found, int* count) {
+                                   const Layout* d, const Preference* preference, int, Heuristic* found, int* count) {
     if (!fits(*product, *a, *b, *d)) return INVALID_VALUE;
     *found = {};
+    memcpy(found->algorithm.data, preference->alignments, sizeof preference->alignments);
     return *count = 1, SUCCESS;
 }
 API cublasLtMatmulAlgoCheck(void*, const Product* product, const Layout* a, const Layout* b, const Layout*, const Layout* d,
@@ -149,7 +158,16 @@ API cublasLtMatmulAlgoCheck(void*, const Product* product, const Layout* a, cons
 }
 API cublasLtMatmul(void*, const Product* product, const float* alpha, const void* from_a, const Layout* a,
                    const void* from_b, const Layout* b, const float* beta, const void* from_c, const Layout* c, void* to,
-                   const Layout* d, const Algorithm*, void*, size_t, void*) {
+                   const Layout* d, const Algorithm* algorithm, void*, size_t, void*) {
+    const void* addresses[4] = {from_a, from_b, from_c, to};
+    for (unsigned i = 0; i < 4; ++i) {
+        uint32_t alignment;
+        memcpy(&alignment, reinterpret_cast<const char*>(algorithm->data) + 4 * i, 4);
+        if (reinterpret_cast<uintptr_t>(addresses[i]) % alignment != 0) {
+            fprintf(stderr, "emulator: a product's kernel was chosen for addresses at multiples of %u\n", alignment);
+            return EXECUTION_FAILED;
+        }
+    }
     if (!fits(*product, *a, *b, *d) || a->type != b->type || memcmp(c, d, sizeof *c) != 0) return INVALID_VALUE;
     const Call call = {*alpha, *beta, *product, *a, *b, *d, from_a, from_b, from_c, to};
     emulator_enqueue(multiply, &call, sizeof call);

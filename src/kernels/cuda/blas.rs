@@ -40,8 +40,14 @@ fn kind(numbers: Pointer) -> sys::cudaDataType {
     if numbers.bfloat16 { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F }
 }
 
-/// What cuBLASLt's choice of a kernel depends on.
-type Key = (Product, [bool; 2], [bool; 2]);
+/// What cuBLASLt's choice of a kernel depends on: sizes, transposes, precisions of factors and result, and the bytes that
+/// the three begin at a multiple of.
+type Key = (Product, [bool; 2], [bool; 2], [u32; 3]);
+
+/// The largest power of two that an address is a multiple of, of which cuBLASLt wants to know up to 256.
+fn alignment(numbers: Pointer) -> u32 {
+    1 << numbers.address.trailing_zeros().min(8)
+}
 
 /// cuBLASLt on one device.
 pub(super) struct Blas {
@@ -138,32 +144,43 @@ impl Cuda {
         }
         let description = describe([a.transposed, b.transposed])?;
         let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
-        let algorithm = blas.algorithm(product, [a, b], to, &description)?;
         let (alpha, beta) = (1.0_f32, if accumulate { 1.0_f32 } else { 0.0 });
         let (workspace, _workspace) = blas.workspace.device_ptr(stream);
-        // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
-        // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
-        unsafe {
-            result::matmul(
-                blas.handle,
-                description.0,
-                (&raw const alpha).cast(),
-                (&raw const beta).cast(),
-                a.numbers.address as *const c_void,
-                of_a.0,
-                b.numbers.address as *const c_void,
-                of_b.0,
-                to.address as *const c_void,
-                of_result.0,
-                to.address as *mut c_void,
-                of_result.0,
-                &raw const algorithm,
-                workspace as *mut c_void,
-                WORKSPACE,
-                stream.cu_stream() as sys::cudaStream_t,
-            )
+        let multiply = |algorithm: sys::cublasLtMatmulAlgo_t| {
+            // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
+            // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
+            unsafe {
+                result::matmul(
+                    blas.handle,
+                    description.0,
+                    (&raw const alpha).cast(),
+                    (&raw const beta).cast(),
+                    a.numbers.address as *const c_void,
+                    of_a.0,
+                    b.numbers.address as *const c_void,
+                    of_b.0,
+                    to.address as *const c_void,
+                    of_result.0,
+                    to.address as *mut c_void,
+                    of_result.0,
+                    &raw const algorithm,
+                    workspace as *mut c_void,
+                    WORKSPACE,
+                    stream.cu_stream() as sys::cudaStream_t,
+                )
+            }
+        };
+        match multiply(blas.algorithm(product, [a, b], to, &description)?) {
+            // A kernel for the typical columns that does not do for these: then one that does.
+            Err(CublasError(
+                sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED
+                | sys::cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE,
+            )) if product.typical_columns.is_some() => {
+                let exact = Product { typical_columns: None, ..product };
+                multiply(blas.algorithm(exact, [a, b], to, &description)?).map_err(failed)
+            }
+            result => result.map_err(failed),
         }
-        .map_err(failed)
     }
 }
 
@@ -199,7 +216,8 @@ impl Blas {
     ) -> Result<sys::cublasLtMatmulAlgo_t, KernelError> {
         let columns = product.typical_columns.unwrap_or(product.columns);
         let asked = Product { columns, ..product };
-        let key = (asked, [a.transposed, b.transposed], [a.numbers.bfloat16, to.bfloat16]);
+        let aligned = [a.numbers, b.numbers, to].map(alignment);
+        let key = (asked, [a.transposed, b.transposed], [a.numbers.bfloat16, to.bfloat16], aligned);
         // a poisoned lock is fine: entries are put in whole
         let mut chosen = self.chosen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(algorithm) = chosen.get(&key) {
@@ -212,24 +230,23 @@ impl Blas {
         // CUBLASLT_REDUCTION_SCHEME_NONE: the sum of a result is not split among blocks, whose number would depend on
         // the columns.
         let no_split = 0_u32;
-        // SAFETY: the attributes are of these types, and of this frame.
-        unsafe {
-            result::set_matmul_pref_attribute(
-                preference.0,
-                Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                (&raw const workspace).cast(),
-                size_of::<usize>(),
-            )
-            .map_err(failed)?;
-            if product.typical_columns.is_some() {
-                result::set_matmul_pref_attribute(
-                    preference.0,
-                    Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                    (&raw const no_split).cast(),
-                    size_of::<u32>(),
-                )
-                .map_err(failed)?;
-            }
+        let set = |attribute, value: *const c_void, size| {
+            // SAFETY: callers give attributes of that size, of this frame.
+            unsafe { result::set_matmul_pref_attribute(preference.0, attribute, value, size) }.map_err(failed)
+        };
+        let bytes = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        set(bytes, (&raw const workspace).cast(), size_of::<usize>())?;
+        if product.typical_columns.is_some() {
+            let scheme = Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK;
+            set(scheme, (&raw const no_split).cast(), size_of::<u32>())?;
+        }
+        for (attribute, aligned) in [
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, aligned[0]),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, aligned[1]),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, aligned[2]),
+            (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, aligned[2]),
+        ] {
+            set(attribute, (&raw const aligned).cast(), size_of::<u32>())?;
         }
         let [a, b, to] = layouts(asked, [a, b], to)?;
         // SAFETY: all descriptors live until the end of this function.

@@ -1,15 +1,15 @@
 //! A CUDA device: its context, its stream, its memory, and kernels compiled at their first use.
 //!
-//! Nothing links CUDA: the driver and NVRTC are opened when a device is asked for. All work of a device
-//! is queued on one stream, in the order of the calls; a call returns before its work is done, except
-//! one that brings numbers back to the host. An error of queued work is reported by a later call.
+//! Nothing links CUDA: the driver, NVRTC and cuBLASLt are opened when a device is asked for. All work of a device is queued
+//! on one stream, in the order of the calls; a call returns before its work is done, except one that brings numbers back to
+//! the host. An error of queued work is reported by a later call.
 //!
-//! To add an op's twin: write `<op>/<op>.cu` and `<op>/cuda.rs`, add the `cuda(..)` arm to its
-//! `dispatch!` and its source to the test `every_op_compiles`. Kernels are `extern "C"`, take lengths as
-//! `size_t`, and sum in an order fixed by the shapes alone (no atomics), so that a run repeats to the same
-//! bits. They include what lies beside this file; CUDA's own headers (`<mma.h>`) are there only where
-//! `CUDA_HOME` tells of a toolkit, so a kernel does without them if it can. `.ci/nvrtc` compiles all of
-//! them without a GPU.
+//! To add an op's twin: write `<op>/<op>.cu` and `<op>/cuda.rs`, add the `cuda(..)` arm to its `dispatch!` and its source to
+//! `SOURCES`, and compare the two with `test_values::twins`. Kernels are `extern "C"`, take lengths as `size_t` or, where
+//! they are small, as `unsigned`, and sum in an order fixed by the shapes alone (no atomics but of whole numbers), so that a
+//! run repeats to the same bits. They include what lies beside this file; CUDA's own headers are there only where
+//! `CUDA_HOME` tells of a toolkit, so a kernel does without them. `.ci/nvrtc` compiles all of them without a GPU, and
+//! `tests/cuda_emulator` runs them without one.
 
 pub(super) mod blas;
 mod cache;

@@ -65,6 +65,16 @@ impl Matrix {
         dx: &mut Activation,
         dw: &mut Buffer,
     ) -> Result<(), KernelError> {
+        // once, for all products that read it
+        let rounded = match (x, dy) {
+            (Activation::Bfloat16(_), Numbers::Float32(dy)) => {
+                let mut rounded = device.scratch(dy.len())?;
+                bfloat16::round(device, dy, rounded.view_mut())?;
+                Some(rounded)
+            }
+            _ => None,
+        };
+        let dy = rounded.as_ref().map_or(dy, |rounded| rounded.view().into());
         let n = dy.len() / self.outputs;
         weight_gradient(device, self.shape(n), groups, (x.numbers(), dy), self.weight.range(), dw)?;
         let weight = w.weight(&self.weight);
