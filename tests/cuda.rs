@@ -313,7 +313,7 @@ fn what_is_missing_is_told() {
     }
     for (name, value, message) in [
         ("EMULATOR_DEVICES", "1", "a device with room"),
-        ("EMULATOR_DEVICES", "0", "no device: there is no device `cuda:0`: the driver finds 0 devices"),
+        ("EMULATOR_DEVICES", "0", "no device: there is no device `cuda:0`: the driver finds 0"),
         (
             "EMULATOR_DRIVER",
             "12080",
