@@ -1,8 +1,9 @@
 // libcuda: the part of the CUDA driver's interface that pspo uses, for a device of one's own making.
 //
 // Calls run where they are queued. The threads of a block are fibers on one thread of the host, which change at barriers
-// and warp collectives alone: so what a kernel forgets to wait for shows as another result when the order of threads is
-// another one (EMULATOR_ORDER=forward, reverse or a number that seeds an order). An allocation holds NaNs at first and
+// and warp collectives alone, and a warp runs ahead of the others until it must wait for them: so what a kernel forgets to
+// wait for shows as another result, in one order of warps or in another (EMULATOR_ORDER=forward, reverse or a number that
+// seeds an order). An allocation holds NaNs at first and
 // ends at a page that cannot be touched. A "cubin" is a shared library, made by nvrtc.cpp.
 #include "emulator.h"
 
@@ -134,16 +135,24 @@ void release(State state, unsigned first, unsigned end) {
     }
 }
 
+// The threads warp by warp, in the order that is wanted of warps and of the lanes of each.
 void make_order(unsigned threads) {
-    order.resize(threads);
-    for (unsigned i = 0; i < threads; ++i) order[i] = i;
     const char* wanted = getenv("EMULATOR_ORDER");
-    if (wanted == nullptr || !strcmp(wanted, "forward")) return;
-    if (!strcmp(wanted, "reverse")) {
-        std::reverse(order.begin(), order.end());
-    } else {
-        std::mt19937 random(strtoul(wanted, nullptr, 10));
-        std::shuffle(order.begin(), order.end(), random);
+    const std::string name = wanted == nullptr ? "forward" : wanted;
+    std::mt19937 random(strtoul(name.c_str(), nullptr, 10));
+    const auto arrange = [&](std::vector<unsigned>& all) {
+        if (name == "reverse") std::reverse(all.begin(), all.end());
+        if (name != "reverse" && name != "forward") std::shuffle(all.begin(), all.end(), random);
+    };
+    std::vector<unsigned> of_warps((threads + WARP - 1) / WARP);
+    for (unsigned w = 0; w < of_warps.size(); ++w) of_warps[w] = w;
+    arrange(of_warps);
+    order.clear();
+    for (const unsigned w : of_warps) {
+        std::vector<unsigned> lanes;
+        for (unsigned i = w * WARP; i < std::min(threads, (w + 1) * WARP); ++i) lanes.push_back(i);
+        arrange(lanes);
+        order.insert(order.end(), lanes.begin(), lanes.end());
     }
 }
 
@@ -164,17 +173,24 @@ void run_block() {
     memset(dynamic_shared.data(), 0xff, dynamic_shared.size());
     while (alive > 0 && failure == nullptr) {
         bool moved = false;
-        for (unsigned place : order) {
-            if (fibers[place].state != State::ready) continue;
-            moved = true;
-            current = place;
-            threadIdx = fibers[place].index;
-            emulator_switch(&scheduler, fibers[place].stack_pointer);
-            if (failure != nullptr) return;
-            if (at_block > 0 && at_block == alive) {
-                at_block = 0;
-                release(State::at_block, 0, threads);
+        // a warp runs ahead until all of it waits at a barrier: what it does not wait for it finds undone, or undoes
+        for (size_t place = 0; place < order.size();) {
+            bool again = false;
+            const size_t first = place, warp = fibers[order[first]].warp;
+            for (; place < order.size() && fibers[order[place]].warp == warp; ++place) {
+                Fiber& fiber = fibers[order[place]];
+                if (fiber.state != State::ready) continue;
+                moved = again = true;
+                current = order[place];
+                threadIdx = fiber.index;
+                emulator_switch(&scheduler, fiber.stack_pointer);
+                if (failure != nullptr) return;
+                if (at_block > 0 && at_block == alive) {
+                    at_block = 0;
+                    release(State::at_block, 0, threads);
+                }
             }
+            if (again) place = first;
         }
         if (!moved) failure = "its threads wait for one another: a barrier that not all of them reach";
     }
