@@ -34,7 +34,11 @@ const HOT: Temperature = Temperature::new(0.8);
 fn cuda() -> Option<Device> {
     match Device::cuda(0) {
         Ok(device) => Some(device),
-        Err(why @ (KernelError::MissingLibrary { .. } | KernelError::NoDevice { .. })) => {
+        Err(
+            why @ (KernelError::MissingLibrary { .. }
+            | KernelError::NoDevice { .. }
+            | KernelError::OldDriver { .. }),
+        ) => {
             println!("skipped: no CUDA device ({why})");
             None
         }

@@ -457,7 +457,11 @@ fn reason(error: DriverError) -> String {
 pub(crate) fn test_device() -> Option<super::Device> {
     match super::Device::cuda(0) {
         Ok(device) => Some(device),
-        Err(why @ (KernelError::MissingLibrary { .. } | KernelError::NoDevice { .. })) => {
+        Err(
+            why @ (KernelError::MissingLibrary { .. }
+            | KernelError::NoDevice { .. }
+            | KernelError::OldDriver { .. }),
+        ) => {
             println!("skipped: no CUDA device ({why})");
             None
         }
