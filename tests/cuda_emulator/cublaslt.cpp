@@ -11,6 +11,7 @@ namespace {
 
 enum Status { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum Type { FLOAT32 = 0, BFLOAT16 = 14 };
+enum Epilogue { NONE = 1, BIAS = 4 };
 
 struct Layout {
     int type;
@@ -18,7 +19,8 @@ struct Layout {
     int64_t stride;
 };
 struct Product {
-    int compute, scale, transpose_a, transpose_b;
+    int compute, scale, transpose_a, transpose_b, epilogue;
+    const void* bias;  // a number a row, of the type of D
 };
 // What a kernel may take for granted of the addresses of A, B, C and D.
 struct Preference {
@@ -100,7 +102,8 @@ void multiply(const void* data) {
                 const size_t place = row + r + column * ld.stride;
                 // C is not read where beta is 0
                 const float before = beta == 0.0f ? 0.0f : beta * load(from_c, ld.type, place);
-                store(to, ld.type, place, alpha * sums[r] + before);
+                const float bias = product.epilogue == BIAS ? load(product.bias, ld.type, row + r) : 0.0f;
+                store(to, ld.type, place, alpha * sums[r] + before + bias);
             }
         }
     }
@@ -124,17 +127,21 @@ API cublasLtMatrixLayoutCreate(Layout** made, int type, uint64_t rows, uint64_t 
 }
 API cublasLtMatrixLayoutDestroy(Layout* layout) { return delete layout, SUCCESS; }
 API cublasLtMatmulDescCreate(Product** made, int compute, int scale) {
-    return *made = new Product{compute, scale, 0, 0}, SUCCESS;
+    return *made = new Product{compute, scale, 0, 0, NONE, nullptr}, SUCCESS;
 }
 API cublasLtMatmulDescDestroy(Product* product) { return delete product, SUCCESS; }
-API cublasLtMatmulDescSetAttribute(Product* product, int attribute, const int* value, size_t size) {
-    if (size != sizeof(int)) return INVALID_VALUE;
+API cublasLtMatmulDescSetAttribute(Product* product, int attribute, const void* value, size_t size) {
+    const auto set = [&](auto& to) {
+        if (size != sizeof to) return INVALID_VALUE;
+        return memcpy(&to, value, size), SUCCESS;
+    };
     switch (attribute) {
-        case 3: product->transpose_a = *value; break;
-        case 4: product->transpose_b = *value; break;
+        case 3: return set(product->transpose_a);
+        case 4: return set(product->transpose_b);
+        case 7: return set(product->epilogue);
+        case 8: return set(product->bias);
         default: return NOT_SUPPORTED;
     }
-    return SUCCESS;
 }
 API cublasLtMatmulPreferenceCreate(Preference** made) { return *made = new Preference, SUCCESS; }
 API cublasLtMatmulPreferenceDestroy(Preference* preference) { return delete preference, SUCCESS; }

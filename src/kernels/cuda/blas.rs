@@ -40,9 +40,9 @@ fn kind(numbers: Pointer) -> sys::cudaDataType {
     if numbers.bfloat16 { sys::cudaDataType::CUDA_R_16BF } else { sys::cudaDataType::CUDA_R_32F }
 }
 
-/// What cuBLASLt's choice of a kernel depends on: sizes, transposes, precisions of factors and result, and the bytes that
-/// the three begin at a multiple of.
-type Key = (Product, [bool; 2], [bool; 2], [u32; 3]);
+/// What cuBLASLt's choice of a kernel depends on: sizes, transposes, precisions of factors and result, the bytes that the
+/// three begin at a multiple of, and whether there is a bias.
+type Key = (Product, [bool; 2], [bool; 2], [u32; 3], bool);
 
 /// The largest power of two that an address is a multiple of, of which cuBLASLt wants to know up to 256.
 fn alignment(numbers: Pointer) -> u32 {
@@ -115,16 +115,18 @@ fn layouts(product: Product, [a, b]: [Matrix; 2], to: Pointer) -> Result<[Layout
 }
 
 impl Cuda {
-    /// `to` = a b, or that added to it. Both factors are in one precision.
+    /// `to` = a b, or that added to it; and, where there is one, the bias added to each column. Both factors are in one
+    /// precision, and the bias is in that of `to`.
     ///
     /// # Safety
-    /// The numbers of a, b and `to` are as many as the product's sizes say, `to` is not a part of a factor, and all are
-    /// borrowed until this returns.
+    /// The numbers of a, b and `to` are as many as the product's sizes say and those of the bias as its rows, `to` is not a
+    /// part of a factor, and all are borrowed until this returns.
     pub(in crate::kernels) unsafe fn product(
         &self,
         product: Product,
         a: Matrix,
         b: Matrix,
+        bias: Option<Pointer>,
         to: Pointer,
     ) -> Result<(), KernelError> {
         let (blas, stream) = (&self.shared.blas, self.stream());
@@ -142,7 +144,8 @@ impl Cuda {
                 }),
             };
         }
-        let description = describe([a.transposed, b.transposed])?;
+        debug_assert!(bias.is_none_or(|bias| bias.bfloat16 == to.bfloat16));
+        let description = describe([a.transposed, b.transposed], bias)?;
         let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
         let (alpha, beta) = (1.0_f32, if accumulate { 1.0_f32 } else { 0.0 });
         let (workspace, _workspace) = blas.workspace.device_ptr(stream);
@@ -170,37 +173,42 @@ impl Cuda {
                 )
             }
         };
-        match multiply(blas.algorithm(product, [a, b], to, &description)?) {
+        match multiply(blas.algorithm(product, [a, b], to, bias, &description)?) {
             // A kernel for the typical columns that does not do for these: then one that does.
             Err(CublasError(
                 sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED
                 | sys::cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE,
             )) if product.typical_columns.is_some() => {
                 let exact = Product { typical_columns: None, ..product };
-                multiply(blas.algorithm(exact, [a, b], to, &description)?).map_err(failed)
+                multiply(blas.algorithm(exact, [a, b], to, bias, &description)?).map_err(failed)
             }
             result => result.map_err(failed),
         }
     }
 }
 
-fn describe([a, b]: [bool; 2]) -> Result<Described<sys::cublasLtMatmulDesc_t>, KernelError> {
-    use sys::cublasLtMatmulDescAttributes_t::{CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB};
+fn describe(
+    [a, b]: [bool; 2],
+    bias: Option<Pointer>,
+) -> Result<Described<sys::cublasLtMatmulDesc_t>, KernelError> {
+    use sys::cublasLtMatmulDescAttributes_t as Attribute;
     let (compute, scale) = (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType::CUDA_R_32F);
     let made = result::create_matmul_desc(compute, scale).map_err(failed)?;
     let description = Described(made, result::destroy_matmul_desc);
-    for (attribute, transposed) in [(CUBLASLT_MATMUL_DESC_TRANSA, a), (CUBLASLT_MATMUL_DESC_TRANSB, b)] {
+    let set = |attribute, value: *const c_void, size| {
+        // SAFETY: callers give attributes of that size, of this frame.
+        unsafe { result::set_matmul_desc_attribute(made, attribute, value, size) }.map_err(failed)
+    };
+    for (attribute, transposed) in
+        [(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, a), (Attribute::CUBLASLT_MATMUL_DESC_TRANSB, b)]
+    {
         let operation = i32::from(transposed); // CUBLAS_OP_N is 0, CUBLAS_OP_T is 1
-        // SAFETY: the attribute is a 32-bit integer, of this frame.
-        unsafe {
-            result::set_matmul_desc_attribute(
-                made,
-                attribute,
-                (&raw const operation).cast(),
-                size_of::<i32>(),
-            )
-        }
-        .map_err(failed)?;
+        set(attribute, (&raw const operation).cast(), size_of::<i32>())?;
+    }
+    if let Some(Pointer { address, .. }) = bias {
+        let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS as i32;
+        set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, (&raw const epilogue).cast(), size_of::<i32>())?;
+        set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, (&raw const address).cast(), size_of::<u64>())?;
     }
     Ok(description)
 }
@@ -212,12 +220,14 @@ impl Blas {
         product: Product,
         [a, b]: [Matrix; 2],
         to: Pointer,
+        bias: Option<Pointer>,
         description: &Described<sys::cublasLtMatmulDesc_t>,
     ) -> Result<sys::cublasLtMatmulAlgo_t, KernelError> {
         let columns = product.typical_columns.unwrap_or(product.columns);
         let asked = Product { columns, ..product };
         let aligned = [a.numbers, b.numbers, to].map(alignment);
-        let key = (asked, [a.transposed, b.transposed], [a.numbers.bfloat16, to.bfloat16], aligned);
+        let (transposed, bfloat16) = ([a.transposed, b.transposed], [a.numbers.bfloat16, to.bfloat16]);
+        let key = (asked, transposed, bfloat16, aligned, bias.is_some());
         // a poisoned lock is fine: entries are put in whole
         let mut chosen = self.chosen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(algorithm) = chosen.get(&key) {

@@ -9,7 +9,7 @@ use super::{Shape, WeightLayout};
 use crate::kernels::bfloat16::cuda as bfloat16;
 use crate::kernels::cuda::blas::{Matrix, Product};
 use crate::kernels::cuda::{Cuda, Pointer};
-use crate::kernels::{KernelError, Numbers, NumbersMut, ViewMut};
+use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
 
 /// Rows for which the kernel of a product is chosen, whatever the rows are: a row's sums are taken in the same order then.
 const TYPICAL: usize = 1024;
@@ -26,6 +26,29 @@ pub(super) fn forward(
     let (x, w, y) = (x.pointer(op, cuda)?, w.pointer(op, cuda)?, y.pointer(op, cuda)?);
     // SAFETY: the op has checked the lengths against the shape, and all three are borrowed.
     unsafe { forward_at(cuda, shape, x, w, y, accumulate) }
+}
+
+pub(super) fn forward_biased(
+    cuda: &Cuda,
+    op: &'static str,
+    shape: Shape,
+    x: Numbers<'_>,
+    w: Numbers<'_>,
+    bias: View<'_>,
+    y: NumbersMut<'_>,
+) -> Result<(), KernelError> {
+    let (x, w, y) = (x.pointer(op, cuda)?, w.pointer(op, cuda)?, y.pointer(op, cuda)?);
+    let bias = Numbers::from(bias).pointer(op, cuda)?;
+    let Shape { rows, inputs, outputs, layout } = shape;
+    let accumulate = false;
+    let product =
+        Product { rows: outputs, columns: rows, sum: inputs, typical_columns: Some(TYPICAL), accumulate };
+    // SAFETY: the op has checked the lengths against the shape, and all four are borrowed. A rounded bias is freed behind
+    // the product, on the same stream.
+    unsafe {
+        let (bias, _bias) = factor(cuda, bias, outputs, y.bfloat16)?;
+        multiply(cuda, product, (w, layout == WeightLayout::OutIn), (x, false), Some(bias), y)
+    }
 }
 
 pub(super) fn backward_input(
@@ -71,7 +94,7 @@ pub(in crate::kernels) unsafe fn forward_at(
     let product =
         Product { rows: outputs, columns: rows, sum: inputs, typical_columns: Some(TYPICAL), accumulate };
     // SAFETY: by the caller's promise.
-    unsafe { multiply(cuda, product, (w, layout == WeightLayout::OutIn), (x, false), y) }
+    unsafe { multiply(cuda, product, (w, layout == WeightLayout::OutIn), (x, false), None, y) }
 }
 
 /// The op `backward_input` by the places of its numbers.
@@ -90,7 +113,7 @@ pub(in crate::kernels) unsafe fn backward_input_at(
     let product =
         Product { rows: inputs, columns: rows, sum: outputs, typical_columns: Some(TYPICAL), accumulate };
     // SAFETY: by the caller's promise.
-    unsafe { multiply(cuda, product, (w, layout == WeightLayout::InOut), (dy, false), dx) }
+    unsafe { multiply(cuda, product, (w, layout == WeightLayout::InOut), (dy, false), None, dx) }
 }
 
 /// The op `backward_weight` by the places of its numbers.
@@ -111,10 +134,10 @@ pub(in crate::kernels) unsafe fn backward_weight_at(
     };
     let product = Product { rows: m, columns: n, sum: rows, typical_columns: None, accumulate: true };
     // SAFETY: by the caller's promise.
-    unsafe { multiply(cuda, product, (a, false), (b, true), dw) }
+    unsafe { multiply(cuda, product, (a, false), (b, true), None, dw) }
 }
 
-/// `to` = a b, each of them transposed where it says so. Where one of them is in bfloat16, the other is rounded to it.
+/// `to` = a b, each of them transposed where it says so, and the bias, in the precision of `to`, added to its columns. Where one of them is in bfloat16, the other is rounded to it.
 ///
 /// # Safety
 /// As [`forward_at`], with the sizes of `product`.
@@ -123,6 +146,7 @@ unsafe fn multiply(
     product: Product,
     (a, a_transposed): (Pointer, bool),
     (b, b_transposed): (Pointer, bool),
+    bias: Option<Pointer>,
     to: Pointer,
 ) -> Result<(), KernelError> {
     let bfloat16 = a.bfloat16 || b.bfloat16;
@@ -133,7 +157,7 @@ unsafe fn multiply(
         let (b, _b) = factor(cuda, b, b_len, bfloat16)?;
         let a = Matrix { numbers: a, transposed: a_transposed };
         let b = Matrix { numbers: b, transposed: b_transposed };
-        cuda.product(product, a, b, to)
+        cuda.product(product, a, b, bias, to)
     }
 }
 
@@ -159,10 +183,10 @@ unsafe fn factor(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Shape, WeightLayout, backward_input, backward_weight, forward};
+    use super::super::{Shape, WeightLayout, backward_input, backward_weight, forward, forward_biased};
     use crate::kernels::bfloat16;
     use crate::kernels::cuda::test_device;
-    use crate::kernels::test_values::{poisoned, twins, uniform};
+    use crate::kernels::test_values::{activation_of, poisoned, twins, uniform, wide};
 
     const SIZES: [[usize; 3]; 6] = [[0, 3, 4], [1, 1, 1], [3, 31, 33], [33, 64, 7], [2, 130, 65], [70, 1, 5]];
 
@@ -213,6 +237,24 @@ mod tests {
                     forward(device, shape, x.view(), w.view(), y.view_mut(), false)?;
                     backward_input(device, shape, dy.view(), w.view(), dx.view_mut(), false)?;
                     Ok([y, dx])
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn both_devices_agree_with_a_bias() {
+        for [rows, inputs, outputs] in SIZES {
+            for (bfloat16, tolerance) in [(false, 1e-5), (true, 1e-2)] {
+                let shape = Shape { rows, inputs, outputs, layout: WeightLayout::InOut };
+                // in bfloat16 the bias is rounded on CUDA, as the sum is
+                twins([tolerance], |device| {
+                    let activation = |name, len| activation_of(device, bfloat16, &uniform(name, len));
+                    let (x, w) = (activation("x", rows * inputs)?, activation("w", inputs * outputs)?);
+                    let bias = device.upload(&uniform("b", outputs))?;
+                    let mut y = activation_of(device, bfloat16, &vec![f32::NAN; rows * outputs])?;
+                    forward_biased(device, shape, x.numbers(), w.numbers(), bias.view(), y.numbers_mut())?;
+                    Ok([wide(device, y)?])
                 });
             }
         }

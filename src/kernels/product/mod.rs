@@ -14,7 +14,7 @@ mod packed;
 mod tile;
 mod widened;
 
-use super::{Device, KernelError, Numbers, NumbersMut, ViewMut, dispatch};
+use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, bias, dispatch};
 
 #[cfg(feature = "cuda")]
 pub(crate) use fragments::Fragments;
@@ -78,6 +78,34 @@ pub fn forward<'a, 'y>(
     )
 }
 
+/// y = x W + b, for a bias `[outputs]`.
+///
+/// # Errors
+/// If a buffer has another length.
+pub fn forward_biased<'a, 'y>(
+    device: &Device,
+    shape: Shape,
+    x: impl Into<Numbers<'a>>,
+    w: impl Into<Numbers<'a>>,
+    bias: View<'_>,
+    y: impl Into<NumbersMut<'y>>,
+) -> Result<(), KernelError> {
+    const OP: &str = "product with a bias";
+    let (x, w, mut y) = (x.into(), w.into(), y.into());
+    shape.check(OP, x.len(), w.len(), y.len())?;
+    bias.expect(OP, "bias", shape.outputs)?;
+    dispatch!(device, OP,
+        cpu(threads) => {
+            bias::forward(device, bias, y.reborrow())?;
+            cpu::forward(threads, shape, x.float32(OP)?, w.host(OP)?, y.host(OP)?, true)
+        },
+        cuda(cuda) => match shape.inputs {
+            0 => bias::forward(device, bias, y),
+            _ => cuda::forward_biased(cuda, OP, shape, x, w, bias, y),
+        },
+    )
+}
+
 /// dx = dy Wᵀ, or dx += dy Wᵀ where `accumulate`.
 ///
 /// # Errors
@@ -122,7 +150,6 @@ pub fn backward_weight<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::View;
     use crate::kernels::test_values::{assert_close, uniform};
     use crate::kernels::{HostNumbers, Threads};
     use half::bf16;

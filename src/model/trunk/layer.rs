@@ -106,11 +106,11 @@ impl Layer {
         };
 
         norm(x, &place.attention_norm, normed1, scale1)?;
-        if let Some(place) = &place.qkv_bias {
-            bias::forward(device, w.at(place), qkv.numbers_mut())?;
+        let (read, made) = (normed1.numbers(), qkv.numbers_mut());
+        match &place.qkv_bias {
+            Some(bias) => place.qkv.forward_biased(device, w, n, read, w.at(bias), made, &mut low[0])?,
+            None => place.qkv.forward(device, w, n, read, made, &mut low[0], false)?,
         }
-        let biased = place.qkv_bias.is_some();
-        place.qkv.forward(device, w, n, normed1.numbers(), qkv.numbers_mut(), &mut low[0], biased)?;
         let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
         rotary::rotate(device, table, Direction::Forward, turned, stride, positions, qkv.numbers_mut())?;
         let (result, kept) = (attended.numbers_mut(), log_sum.view_mut());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::places::{Adapter, Matrix, Values};
 use crate::kernels::product::{self, Shape, WeightLayout};
-use crate::kernels::{Activation, Buffer, Device, KernelError, Numbers, NumbersMut, bfloat16, scale};
+use crate::kernels::{Activation, Buffer, Device, KernelError, Numbers, NumbersMut, View, bfloat16, scale};
 
 impl Matrix {
     fn shape(&self, rows: usize) -> Shape {
@@ -28,6 +28,34 @@ impl Matrix {
         accumulate: bool,
     ) -> Result<(), KernelError> {
         product::forward(device, self.shape(n), x, w.weight(&self.weight), y.reborrow(), accumulate)?;
+        self.adapt(device, w, n, x, y, low)
+    }
+
+    /// y = x W + b + s x A B.
+    pub(super) fn forward_biased(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        n: usize,
+        x: Numbers<'_>,
+        bias: View<'_>,
+        mut y: NumbersMut<'_>,
+        low: &mut Activation,
+    ) -> Result<(), KernelError> {
+        product::forward_biased(device, self.shape(n), x, w.weight(&self.weight), bias, y.reborrow())?;
+        self.adapt(device, w, n, x, y, low)
+    }
+
+    /// y += s x A B, where there is an adapter.
+    fn adapt(
+        &self,
+        device: &Device,
+        w: Values<'_>,
+        n: usize,
+        x: Numbers<'_>,
+        y: NumbersMut<'_>,
+        low: &mut Activation,
+    ) -> Result<(), KernelError> {
         self.lower(device, w, n, x, low)?;
         if let Some(adapter) = &self.adapter {
             let (_, out) = self.shapes(adapter, n);
