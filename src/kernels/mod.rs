@@ -37,19 +37,17 @@ pub use pool::Host;
 
 /// Runs an op's CPU or CUDA implementation, whichever `device` is.
 macro_rules! dispatch {
-    ($device:expr, $op:expr, cpu($threads:ident) => $cpu:expr $(, cuda($cuda:ident) => $on_cuda:expr)? $(,)?) => {
+    ($device:expr, cpu($threads:ident) => $cpu:expr, cuda($cuda:ident) => $on_cuda:expr $(,)?) => {
         match $device.backend() {
             $crate::kernels::Backend::Cpu($threads) => {
                 let _ = $threads;
                 $cpu;
                 Ok(())
             }
-            $(
-                #[cfg(feature = "cuda")]
-                $crate::kernels::Backend::Cuda($cuda) => return $on_cuda,
-            )?
-            #[allow(unreachable_patterns)]
-            _ => Err($crate::kernels::KernelError::Unsupported { op: $op }),
+            #[cfg(feature = "cuda")]
+            $crate::kernels::Backend::Cuda($cuda) => return $on_cuda,
+            #[cfg(not(feature = "cuda"))]
+            $crate::kernels::Backend::None(never, _) => match never {},
         }
     };
 }

@@ -25,9 +25,6 @@ pub(super) fn step(
     let len = gradient.len();
     let (gradient, mut weights) = (gradient.cuda(op, cuda)?, weights.cuda(op, cuda)?);
     let (mut first, mut second) = (first.cuda(op, cuda)?, second.cuda(op, cuda)?);
-    if len == 0 {
-        return Ok(());
-    }
     let Step { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, number } = step;
     let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powi(number as i32))) as f32;
     let (correct1, correct2) = (correction(beta1), correction(beta2));

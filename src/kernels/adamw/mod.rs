@@ -41,7 +41,7 @@ pub fn step(
     weights.expect(OP, "weights", gradient.len())?;
     first.expect(OP, "first", gradient.len())?;
     second.expect(OP, "second", gradient.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::step(
             threads, step, gradient.host(OP)?, weights.host(OP)?, first.host(OP)?, second.host(OP)?,
         ),
@@ -55,8 +55,8 @@ pub fn step(
 /// If the buffer is on another device.
 pub fn squared_norm(device: &Device, gradient: View<'_>) -> Result<f64, KernelError> {
     const OP: &str = "squared_norm";
-    let mut norm = 0.0;
-    dispatch!(device, OP,
+    let norm;
+    dispatch!(device,
         cpu(threads) => norm = cpu::squared_norm(threads, gradient.host(OP)?),
         cuda(cuda) => cuda::squared_norm(cuda, OP, gradient),
     )

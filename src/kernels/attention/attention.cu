@@ -12,21 +12,13 @@
 #include "bfloat16.cuh"
 #include "reduce.cuh"
 #include "shared.cuh"
+#include "tiles.cuh"
 
-constexpr unsigned TILE = 64, SIDE = 16, EACH = TILE / SIDE, THREADS = SIDE * SIDE;
+constexpr unsigned SIDE = 16, EACH = TILE / SIDE, THREADS = SIDE * SIDE;
 constexpr unsigned SCORES_PITCH = TILE + 4;
 
 template <unsigned HEAD>
 constexpr unsigned PITCH = HEAD + 4;
-
-struct Place {
-    unsigned start, end, first;  // of the row, and of the tile
-};
-
-__device__ __forceinline__ Place place_of(const unsigned* __restrict__ tiles) {
-    const unsigned* tile = tiles + 3 * size_t(blockIdx.x);
-    return {tile[0], tile[1], tile[2]};
-}
 
 // Tokens first .. first + TILE - 1 of a matrix of `stride` numbers a token; zeros from token `end` on.
 template <unsigned HEAD, typename T>

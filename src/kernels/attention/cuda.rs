@@ -2,6 +2,7 @@
 
 use cudarc::driver::{CudaFunction, PushKernelArg};
 
+use super::rows::TILE;
 use super::{Heads, Rows, mma};
 use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_over};
 use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
@@ -10,7 +11,7 @@ pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "attention.cu", code: include_str!("attention.cu") };
 
 /// Numbers of a head that there are kernels for; a smaller head is filled up with zeros.
-const SIZES: [usize; 4] = [16, 32, 64, 128];
+pub(super) const SIZES: [usize; 4] = [16, 32, 64, 128];
 /// Kernels by size and precision.
 type Names = [[&'static str; 2]; 4];
 const FORWARD: Names = [
@@ -32,8 +33,7 @@ const BACKWARD_QUERIES: Names = [
     ["attention_backward_queries_128_float32", "attention_backward_queries_128_bfloat16"],
 ];
 
-/// Tokens of a tile, and what a row of it has more than its numbers in shared memory.
-const TILE: usize = 64;
+/// What a row of a tile has more than its numbers in shared memory.
 const PADDING: usize = 4;
 const THREADS: u32 = 256;
 /// Threads of a block where each warp has a head of a token.
@@ -74,9 +74,6 @@ pub(super) fn forward(
     let (qkv, out) = (qkv.pointer(op, cuda)?, out.pointer(op, cuda)?);
     let mut log_sum = log_sum.cuda(op, cuda)?;
     let (kernel, shared, threads) = kernel(cuda, op, FORWARD, mma::FORWARD, &[qkv, out], heads, 2)?;
-    if rows.tiles.is_empty() {
-        return Ok(());
-    }
     let blocks = [rows.tiles.len() / 3, heads.queries, 1];
     let tiles = rows.tiles.cuda(op, cuda)?;
     let (queries, keys, size, scale) =

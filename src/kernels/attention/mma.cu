@@ -2,11 +2,11 @@
 //
 // A block of four warps has a tile of TILE tokens and a head; each warp has 16 of the tokens, and all columns of what it
 // multiplies. Scores stay in registers: as the result of one product they lie there as the next one reads its first factor.
-#include "reduce.cuh"
 #include "shared.cuh"
 #include "tensor.cuh"
+#include "tiles.cuh"
 
-constexpr unsigned TILE = 64, WARPS = 4, THREADS = 32 * WARPS, ROWS = TILE / WARPS;
+constexpr unsigned WARPS = 4, THREADS = 32 * WARPS, ROWS = TILE / WARPS;
 constexpr float NOTHING = -3.0e38f;
 
 // Numbers of a row in shared memory: 16 bytes more than it needs, so that eight rows lie in banks of their own.
@@ -14,15 +14,6 @@ template <unsigned HEAD>
 constexpr unsigned PITCH = HEAD + 8;
 template <unsigned HEAD>
 constexpr unsigned TILE_NUMBERS = TILE * PITCH<HEAD>;
-
-struct Place {
-    unsigned start, end, first;  // of the row, and of the tile
-};
-
-__device__ __forceinline__ Place place_of(const unsigned* __restrict__ tiles) {
-    const unsigned* tile = tiles + 3 * size_t(blockIdx.x);
-    return {tile[0], tile[1], tile[2]};
-}
 
 // Begins to copy tokens first .. first + TOKENS - 1 of a matrix of `stride` numbers a token; zeros from token `end` on.
 template <unsigned HEAD, unsigned TOKENS = TILE>

@@ -3,20 +3,19 @@
 use cudarc::driver::CudaFunction;
 
 use super::Heads;
+use super::cuda::SIZES;
+use super::rows::TILE;
 use crate::kernels::KernelError;
 use crate::kernels::cuda::{Cuda, Pointer, Source};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "mma.cu", code: include_str!("mma.cu") };
 
-/// Numbers of a head that there are kernels for.
-const SIZES: [usize; 4] = [16, 32, 64, 128];
-/// Tokens of a tile, and what a row of it has more than its numbers in shared memory.
-const TILE: usize = 64;
+/// What a row of a tile has more than its numbers in shared memory.
 const PADDING: usize = 8;
 /// Threads of a block.
 pub(super) const THREADS: u32 = 128;
 
-/// A kernel, by the head's size, and the tiles that it holds in shared memory.
+/// A kernel for each of [`SIZES`], and the tiles that it holds in shared memory.
 pub(super) struct Kernel {
     names: [&'static str; 4],
     tiles: usize,

@@ -71,7 +71,7 @@ pub fn forward<'a, 'o>(
     qkv.expect(OP, "qkv", n * heads.qkv_width())?;
     out.expect(OP, "out", n * heads.out_width())?;
     log_sum.expect(OP, "log_sum", n * heads.queries)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => {
             let rows = rows.ranges();
             cpu::forward(threads, heads, &rows, qkv.float32(OP)?, out.host(OP)?, log_sum.host(OP)?)
@@ -103,7 +103,7 @@ pub fn backward<'a, 'd>(
     log_sum.expect(OP, "log_sum", n * heads.queries)?;
     d_out.expect(OP, "d_out", out.len())?;
     d_qkv.expect(OP, "d_qkv", qkv.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward(
             threads, heads, &rows.ranges(), qkv.float32(OP)?, out.float32(OP)?, log_sum.host(OP)?, d_out.float32(OP)?,
             d_qkv.host(OP)?,

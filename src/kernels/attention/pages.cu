@@ -3,7 +3,6 @@
 // A page holds PAGE consecutive tokens of a row in all layers: [layers, 2 keys, PAGE, HEAD], keys of all key/value heads
 // before the values, in numbers of type T. HEAD is the head's size or more: numbers beyond the size are zeros.
 #include "bfloat16.cuh"
-#include "reduce.cuh"
 
 using Address = unsigned long long;
 

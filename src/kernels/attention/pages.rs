@@ -180,9 +180,6 @@ pub(crate) unsafe fn put(
     qkv: Pointer,
     count: usize,
 ) -> Result<(), KernelError> {
-    if count == 0 {
-        return Ok(());
-    }
     let Heads { queries, keys, size } = format.heads;
     let [queries, keys, size, layer] = [queries, keys, size, layer].map(|number| number as u32);
     let head_size = SIZES[format.place()?] as u32;
@@ -223,9 +220,6 @@ pub(crate) unsafe fn attend(
     out: Pointer,
 ) -> Result<(), KernelError> {
     let Attended { table, max_pages, lens, rows, splits } = attended;
-    if rows == 0 {
-        return Ok(());
-    }
     let (place, scale) = (format.place()?, format.heads.scale());
     let group = format.heads.group();
     let held = GROUPS.iter().position(|&held| group <= held).unwrap_or(GROUPS.len() - 1);

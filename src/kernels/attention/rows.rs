@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use crate::kernels::{Device, KernelError};
 
-/// Tokens of a tile of CUDA's kernels.
+/// Tokens of a tile of CUDA's kernels, which have it from `cuda/tiles.cuh`.
 #[cfg(feature = "cuda")]
-const TILE: u32 = 64;
+pub(super) const TILE: usize = 64;
 
 /// The rows that attention does not look beyond.
 #[derive(Debug)]
@@ -58,10 +58,8 @@ impl Rows {
 #[cfg(feature = "cuda")]
 fn tiles(offsets: &[u32]) -> Vec<u32> {
     let rows = offsets.windows(2).map(|pair| (pair[0], pair[1]));
-    rows.flat_map(|(start, end)| {
-        (start..end).step_by(TILE as usize).flat_map(move |first| [start, end, first])
-    })
-    .collect()
+    rows.flat_map(|(start, end)| (start..end).step_by(TILE).flat_map(move |first| [start, end, first]))
+        .collect()
 }
 
 #[cfg(test)]

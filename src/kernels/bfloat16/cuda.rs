@@ -45,9 +45,6 @@ unsafe fn call(
     to: Pointer,
     len: usize,
 ) -> Result<(), KernelError> {
-    if len == 0 {
-        return Ok(());
-    }
     let kernel = cuda.kernel(SOURCE, name)?;
     let mut call = cuda.call(&kernel);
     call.arg(&from.address).arg(&to.address).arg(&len);

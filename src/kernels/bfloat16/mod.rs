@@ -20,7 +20,7 @@ pub(crate) use cpu::{round_host, widen_host};
 pub fn round(device: &Device, from: View<'_>, to: ViewMut<'_, bf16>) -> Result<(), KernelError> {
     const OP: &str = "round to bfloat16";
     to.expect(OP, "to", from.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => round_host(threads, from.host(OP)?, to.host(OP)?),
         cuda(cuda) => cuda::convert(cuda, OP, from.into(), to.into()),
     )
@@ -33,7 +33,7 @@ pub fn round(device: &Device, from: View<'_>, to: ViewMut<'_, bf16>) -> Result<(
 pub fn widen(device: &Device, from: View<'_, bf16>, to: ViewMut<'_>) -> Result<(), KernelError> {
     const OP: &str = "widen bfloat16";
     to.expect(OP, "to", from.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => widen_host(threads, from.host(OP)?, to.host(OP)?),
         cuda(cuda) => cuda::convert(cuda, OP, from.into(), to.into()),
     )

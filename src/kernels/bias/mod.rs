@@ -15,7 +15,7 @@ pub fn forward<'y>(device: &Device, bias: View<'_>, y: impl Into<NumbersMut<'y>>
     let y = y.into();
     let (width, len) = (bias.len(), y.len());
     y.expect(OP, "y", len.next_multiple_of(width.max(1)))?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(threads, bias.host(OP)?, y.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, bias, y),
     )
@@ -30,7 +30,7 @@ pub fn backward<'a>(device: &Device, dy: impl Into<Numbers<'a>>, db: ViewMut<'_>
     let dy = dy.into();
     let (width, len) = (db.len(), dy.len());
     dy.expect(OP, "dy", len.next_multiple_of(width.max(1)))?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward(threads, dy.float32(OP)?, db.host(OP)?),
         cuda(cuda) => cuda::backward(cuda, OP, dy, db),
     )

@@ -380,7 +380,7 @@ pub(crate) fn numbers(len: usize) -> (usize, usize) {
     (len.div_ceil(NUMBERS as usize), 1)
 }
 
-/// Queues a call over a grid of `blocks` (x, y) of `threads` each.
+/// Queues a call over a grid of `blocks` (x, y) of `threads` each; a grid of none, which the driver refuses, is nothing to do.
 ///
 /// # Safety
 /// The arguments given are those of the kernel, in order and type, and with these blocks it stays within
@@ -404,6 +404,9 @@ pub(crate) unsafe fn run_over(
     threads: u32,
     shared: u32,
 ) -> Result<(), KernelError> {
+    if blocks.contains(&0) {
+        return Ok(());
+    }
     let [x, y, z] = blocks;
     let (Ok(x), Ok(y), Ok(z)) = (i32::try_from(x), u16::try_from(y), u16::try_from(z)) else {
         return Err(KernelError::Device(format!("{blocks:?} blocks are more than a grid of CUDA's holds")));

@@ -24,7 +24,7 @@ pub fn forward<'a>(
     let table = table.into();
     x.expect(OP, "x", tokens.len() * width)?;
     check(OP, width, table.len(), tokens)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(_threads) => cpu::forward(width, table.host(OP)?, tokens.host(), x.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, width, table, tokens, x),
     )
@@ -44,7 +44,7 @@ pub fn backward(
     const OP: &str = "embedding, gradient";
     dx.expect(OP, "dx", tokens.len() * width)?;
     check(OP, width, d_table.len(), tokens)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(_threads) => cpu::backward(width, tokens.host(), dx.host(OP)?, d_table.host(OP)?),
         cuda(cuda) => cuda::backward(cuda, OP, width, tokens, dx, d_table),
     )

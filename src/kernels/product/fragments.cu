@@ -6,7 +6,6 @@
 //
 // The inputs are cut in SLICES parts, each summed by itself, and the sums are added in order. So a number of the result is
 // the same whichever kernel makes it, whatever the rows beside its own.
-#include "reduce.cuh"
 #include "tensor.cuh"
 
 constexpr unsigned SLICES = 16;

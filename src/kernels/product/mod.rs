@@ -72,7 +72,7 @@ pub fn forward<'a, 'y>(
     const OP: &str = "product";
     let (x, w, y) = (x.into(), w.into(), y.into());
     shape.check(OP, x.len(), w.len(), y.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(threads, shape, x.float32(OP)?, w.host(OP)?, y.host(OP)?, accumulate),
         cuda(cuda) => cuda::forward(cuda, OP, shape, x, w, y, accumulate),
     )
@@ -94,7 +94,7 @@ pub fn forward_biased<'a, 'y>(
     let (x, w, mut y) = (x.into(), w.into(), y.into());
     shape.check(OP, x.len(), w.len(), y.len())?;
     bias.expect(OP, "bias", shape.outputs)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => {
             bias::forward(device, bias, y.reborrow())?;
             cpu::forward(threads, shape, x.float32(OP)?, w.host(OP)?, y.host(OP)?, true)
@@ -121,7 +121,7 @@ pub fn backward_input<'a, 'x>(
     const OP: &str = "product, gradient of the input";
     let (dy, w, dx) = (dy.into(), w.into(), dx.into());
     shape.check(OP, dx.len(), w.len(), dy.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward_input(threads, shape, dy.float32(OP)?, w.host(OP)?, dx.host(OP)?, accumulate),
         cuda(cuda) => cuda::backward_input(cuda, OP, shape, dy, w, dx, accumulate),
     )
@@ -141,7 +141,7 @@ pub fn backward_weight<'a>(
     const OP: &str = "product, gradient of the weight";
     let (x, dy) = (x.into(), dy.into());
     shape.check(OP, x.len(), dw.len(), dy.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward_weight(threads, shape, x.float32(OP)?, dy.float32(OP)?, dw.host(OP)?),
         cuda(cuda) => cuda::backward_weight(cuda, OP, shape, x, dy, dw),
     )

@@ -26,7 +26,7 @@ pub fn forward<'y>(
     y.expect(OP, "y", x.len())?;
     scale.expect(OP, "scale", x.len() / width)?;
     x.expect(OP, "x", scale.len() * width)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(
             threads, width, epsilon, x.host(OP)?, weight.host(OP)?, y.host(OP)?, scale.host(OP)?,
         ),
@@ -57,7 +57,7 @@ pub fn backward<'a>(
     x.expect(OP, "x", scale.len() * width)?;
     dy.expect(OP, "dy", x.len())?;
     dx.expect(OP, "dx", x.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward(
             threads, width, x.host(OP)?, weight.host(OP)?, scale.host(OP)?, dy.float32(OP)?, dx.host(OP)?, dw.host(OP)?,
         ),

@@ -46,9 +46,6 @@ pub(crate) unsafe fn rotate_at(
     let op = "rotary";
     let (cosines, sines) = (table.cos.view().cuda(op, cuda)?, table.sin.view().cuda(op, cuda)?);
     let (heads, half) = (heads as u32, (table.head_size / 2) as u32);
-    if rows == 0 || heads * half == 0 {
-        return Ok(());
-    }
     let sign = if direction == Direction::Forward { 1.0_f32 } else { -1.0 };
     let kernel = cuda.kernel(SOURCE, x.pick(["rotary_rotate_float32", "rotary_rotate_bfloat16"]))?;
     let mut call = cuda.call(&kernel);

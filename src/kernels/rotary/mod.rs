@@ -85,7 +85,7 @@ pub fn rotate<'x>(
     if let Some(position) = positions.first_from(table.positions) {
         return Err(KernelError::Position { position: position as usize, positions: table.positions });
     }
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => {
             let (cos, sin) = (table.cos.view().host(OP)?, table.sin.view().host(OP)?);
             let positions = positions.host();

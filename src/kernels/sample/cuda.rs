@@ -44,9 +44,6 @@ pub(crate) unsafe fn draw(
     (tokens, log_probs): (CUdeviceptr, CUdeviceptr),
     count: usize,
 ) -> Result<(), KernelError> {
-    if count == 0 {
-        return Ok(());
-    }
     let Choice { temperature, top_p, top_k } = choice;
     let inverse = 1.0 / temperature;
     let top_k = top_k.map_or(0, |top_k| top_k.get().min(vocabulary)) as u32;

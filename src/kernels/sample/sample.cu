@@ -3,6 +3,8 @@
 // Weights are e^((z - top) / temperature), in whole units of 2^-40: sums of them are the same in any order, so that they
 // can be taken by histogram, and no token that has a weight is lost to rounding. The streams are ChaCha8 as rand_chacha
 // counts it: a 64-bit block number in words 12 and 13, the stream's number in words 14 and 15.
+#include "reduce.cuh"
+
 using Mass = unsigned long long;
 
 constexpr unsigned THREADS = 256, WARPS = THREADS / 32;
@@ -59,13 +61,6 @@ struct Weights {
     __device__ __forceinline__ Mass mass(float weight) const { return static_cast<Mass>(weight * UNITS + 0.5f); }
 };
 
-template <typename T>
-__device__ __forceinline__ T warp_total(T value) {
-#pragma unroll
-    for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
-    return value;
-}
-
 // The first token from which on the sum of f over tokens 0, 1, .. is more than `target`, which is less than the whole sum.
 // The range is cut in as many parts as there are warps, again and again.
 template <typename F>
@@ -78,7 +73,7 @@ __device__ unsigned first_beyond(unsigned vocabulary, Mass target, F f) {
         const unsigned begin = min(first + warp * length, first + count), end = min(begin + length, first + count);
         Mass sum = 0;
         for (unsigned token = begin + lane; token < end; token += 32) sum += f(token);
-        sum = warp_total(sum);
+        sum = warp_sum(sum);
         if (lane == 0) parts[warp] = sum;
         __syncthreads();
         unsigned part = 0;
@@ -168,7 +163,7 @@ sample_draw(const float* __restrict__ logits, const unsigned* __restrict__ draws
     Mass total = 0;
 #pragma unroll 4
     for (unsigned token = threadIdx.x; token < vocabulary; token += THREADS) total += weights.mass(weights.weight(token));
-    total = warp_total(total);
+    total = warp_sum(total);
     if (lane == 0) sums[warp] = total;
     __syncthreads();
     total = 0;

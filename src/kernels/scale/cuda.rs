@@ -15,9 +15,6 @@ pub(super) fn forward(
 ) -> Result<(), KernelError> {
     let len = x.len();
     let x = x.pointer(op, cuda)?;
-    if len == 0 {
-        return Ok(());
-    }
     let kernel = cuda.kernel(SOURCE, x.pick(["scale_forward_float32", "scale_forward_bfloat16"]))?;
     let mut call = cuda.call(&kernel);
     call.arg(&x.address).arg(&len).arg(&factor);

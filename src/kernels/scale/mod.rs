@@ -13,7 +13,7 @@ use super::{Device, KernelError, NumbersMut, dispatch};
 pub fn forward<'x>(device: &Device, factor: f32, x: impl Into<NumbersMut<'x>>) -> Result<(), KernelError> {
     const OP: &str = "scale";
     let x = x.into();
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(threads, factor, x.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, factor, x),
     )

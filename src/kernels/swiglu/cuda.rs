@@ -19,9 +19,6 @@ pub(super) fn forward(
     let rows = a.len() / hidden.max(1);
     let (gate_up, a) = (gate_up.pointer(op, cuda)?, a.pointer(op, cuda)?);
     let name = a.pick_for(op, &[gate_up], ["swiglu_forward_float32", "swiglu_forward_bfloat16"])?;
-    if rows == 0 {
-        return Ok(());
-    }
     let kernel = cuda.kernel(SOURCE, name)?;
     let mut call = cuda.call(&kernel);
     call.arg(&gate_up.address).arg(&a.address).arg(&hidden);
@@ -43,9 +40,6 @@ pub(super) fn backward(
     let d_gate_up = d_gate_up.pointer(op, cuda)?;
     let names = ["swiglu_backward_float32", "swiglu_backward_bfloat16"];
     let name = d_gate_up.pick_for(op, &[gate_up, da], names)?;
-    if rows == 0 {
-        return Ok(());
-    }
     let kernel = cuda.kernel(SOURCE, name)?;
     let mut call = cuda.call(&kernel);
     call.arg(&gate_up.address).arg(&da.address).arg(&d_gate_up.address).arg(&hidden);

@@ -20,7 +20,7 @@ pub fn forward<'a, 'y>(
     let (gate_up, a) = (gate_up.into(), a.into());
     gate_up.expect(OP, "gate_up", 2 * a.len())?;
     a.expect(OP, "a", a.len() / hidden * hidden)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(threads, hidden, gate_up.float32(OP)?, a.host(OP)?),
         cuda(cuda) => cuda::forward(cuda, OP, hidden, gate_up, a),
     )
@@ -42,7 +42,7 @@ pub fn backward<'a, 'd>(
     gate_up.expect(OP, "gate_up", 2 * da.len())?;
     da.expect(OP, "da", da.len() / hidden * hidden)?;
     d_gate_up.expect(OP, "d_gate_up", 2 * da.len())?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward(threads, hidden, gate_up.float32(OP)?, da.float32(OP)?, d_gate_up.host(OP)?),
         cuda(cuda) => cuda::backward(cuda, OP, hidden, gate_up, da, d_gate_up),
     )

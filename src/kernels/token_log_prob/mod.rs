@@ -85,7 +85,7 @@ pub fn forward<'a>(
     log_sum.expect(OP, "log_sum", n)?;
     logits.as_ref().map_or(Ok(()), |logits| logits.expect(OP, "logits", n * layer.vocabulary))?;
     layer.check_tokens(OP, targets)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::forward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets.host(),
             log_prob.host(OP)?, entropy.host(OP)?, log_sum.host(OP)?,
@@ -137,7 +137,7 @@ pub fn backward<'a>(
         return Err(KernelError::Shape { op: OP, buffer: "groups", got, needed: n });
     }
     layer.check_tokens(OP, targets)?;
-    dispatch!(device, OP,
+    dispatch!(device,
         cpu(threads) => cpu::backward(
             threads, layer, hidden.host(OP)?, weight.host(OP)?, targets.host(),
             (entropy.host(OP)?, log_sum.host(OP)?), (d_log_prob.host(OP)?, d_entropy.host(OP)?),
