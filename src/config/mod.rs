@@ -323,7 +323,7 @@ impl Config {
         if self.policy.arch != A::NAME {
             return Err(ConfigError::Arch { config: self.policy.arch.clone(), program: A::NAME });
         }
-        let device = Device::named(&self.device)?;
+        let device = policy.device().clone();
         let seed = Seed::root(self.seed);
         let prm = match &self.prm {
             Some(table) => {

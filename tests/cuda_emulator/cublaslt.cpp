@@ -9,7 +9,7 @@
 
 namespace {
 
-enum Status { SUCCESS = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
+enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum Type { FLOAT32 = 0, BFLOAT16 = 14 };
 enum Epilogue { NONE = 1, BIAS = 4 };
 
@@ -22,9 +22,10 @@ struct Product {
     int compute, scale, transpose_a, transpose_b, epilogue;
     const void* bias;  // a number a row, of the type of D
 };
-// What a kernel may take for granted of the addresses of A, B, C and D.
 struct Preference {
+    // what a kernel may take for granted of the addresses of A, B, C and D
     uint32_t alignments[4] = {256, 256, 256, 256};
+    uint32_t reductions = ~0u;  // ways in which a sum may be split among blocks
 };
 struct Algorithm {
     uint64_t data[8];
@@ -146,14 +147,18 @@ API cublasLtMatmulDescSetAttribute(Product* product, int attribute, const void* 
 API cublasLtMatmulPreferenceCreate(Preference** made) { return *made = new Preference, SUCCESS; }
 API cublasLtMatmulPreferenceDestroy(Preference* preference) { return delete preference, SUCCESS; }
 API cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t size) {
-    // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES and what follows it
-    if (attribute < 5 || attribute > 8) return SUCCESS;
+    // CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, then _MIN_ALIGNMENT_A_BYTES and what follows it
+    if (attribute != 3 && (attribute < 5 || attribute > 8)) return SUCCESS;
     if (size != sizeof(uint32_t)) return INVALID_VALUE;
+    if (attribute == 3) return memcpy(&preference->reductions, value, size), SUCCESS;
     return memcpy(&preference->alignments[attribute - 5], value, size), SUCCESS;
 }
 API cublasLtMatmulAlgoGetHeuristic(void*, const Product* product, const Layout* a, const Layout* b, const Layout*,
                                    const Layout* d, const Preference* preference, int, Heuristic* found, int* count) {
     if (!fits(*product, *a, *b, *d)) return INVALID_VALUE;
+    // so that callers see that there may be none: no kernel sums an odd number of products in one piece
+    const uint64_t sum = product->transpose_a ? a->rows : a->columns;
+    if (preference->reductions == 0 && sum % 2 != 0) return *count = 0, NOT_SUPPORTED;
     *found = {};
     memcpy(found->algorithm.data, preference->alignments, sizeof preference->alignments);
     return *count = 1, SUCCESS;
@@ -165,7 +170,8 @@ API cublasLtMatmulAlgoCheck(void*, const Product* product, const Layout* a, cons
 }
 API cublasLtMatmul(void*, const Product* product, const float* alpha, const void* from_a, const Layout* a,
                    const void* from_b, const Layout* b, const float* beta, const void* from_c, const Layout* c, void* to,
-                   const Layout* d, const Algorithm* algorithm, void*, size_t, void*) {
+                   const Layout* d, const Algorithm* algorithm, void*, size_t, void* stream) {
+    if (!emulator_bound(stream)) return NOT_INITIALIZED;
     const void* addresses[4] = {from_a, from_b, from_c, to};
     for (unsigned i = 0; i < 4; ++i) {
         uint32_t alignment;
@@ -174,6 +180,10 @@ API cublasLtMatmul(void*, const Product* product, const float* alpha, const void
             fprintf(stderr, "emulator: a product's kernel was chosen for addresses at multiples of %u\n", alignment);
             return EXECUTION_FAILED;
         }
+    }
+    if (product->epilogue == BIAS && reinterpret_cast<uintptr_t>(product->bias) % 16 != 0) {
+        fprintf(stderr, "emulator: a product's bias is not at a multiple of 16 bytes\n");
+        return EXECUTION_FAILED;
     }
     if (!fits(*product, *a, *b, *d) || a->type != b->type || memcmp(c, d, sizeof *c) != 0) return INVALID_VALUE;
     const Call call = {*alpha, *beta, *product, *a, *b, *d, from_a, from_b, from_c, to};

@@ -35,6 +35,7 @@ enum : Status {
     OUT_OF_MEMORY = 2,
     INVALID_DEVICE = 101,
     INVALID_IMAGE = 200,
+    INVALID_CONTEXT = 201,
     NOT_FOUND = 500,
     LAUNCH_FAILED = 719,
     NOT_SUPPORTED = 801,
@@ -99,7 +100,8 @@ struct Kernel {
     size_t dynamic_shared = STATIC_SHARED;
 };
 
-std::recursive_mutex device;  // one call at a time
+std::recursive_mutex device;           // one call at a time
+thread_local void* bound = nullptr;  // the thread's context
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 std::vector<unsigned> order;
@@ -348,6 +350,9 @@ void on_fault(int, siginfo_t* info, void*) {
 
 // ---- streams and graphs --------------------------------------------------------------------------------------------
 
+struct Stream {
+    void* context;
+};
 using Work = std::function<Status()>;
 struct Graph {
     std::vector<Work> work;
@@ -377,6 +382,10 @@ struct Module {
 
 }  // namespace
 
+extern "C" bool emulator_bound(const void* stream) {
+    return bound != nullptr && (stream == nullptr || static_cast<const Stream*>(stream)->context == bound);
+}
+
 extern "C" void emulator_enqueue(void (*run)(const void*), const void* data, size_t size) {
     std::lock_guard lock(device);
     std::vector<unsigned char> kept(size);
@@ -391,6 +400,9 @@ extern "C" void emulator_enqueue(void (*run)(const void*), const void* data, siz
 
 #define API extern "C" __attribute__((visibility("default"))) Status
 #define ONE_AT_A_TIME std::lock_guard lock(device)
+// a call of a thread that has not turned to the stream's device
+#define NEEDS_CONTEXT(stream) \
+    if (!emulator_bound(stream)) return INVALID_CONTEXT
 
 API cuInit(unsigned) {
     ONE_AT_A_TIME;
@@ -411,7 +423,7 @@ API cuDriverGetVersion(int* version) {
 }
 API cuDeviceGetCount(int* count) {
     const char* wanted = getenv("EMULATOR_DEVICES");
-    return *count = wanted ? atoi(wanted) : 1, SUCCESS;
+    return *count = wanted ? atoi(wanted) : 2, SUCCESS;
 }
 API cuDeviceGet(int* found, int ordinal) {
     int count;
@@ -436,18 +448,17 @@ API cuDevicePrimaryCtxRetain(void** context, int ordinal) {
     return *context = reinterpret_cast<void*>(intptr_t(ordinal + 1)), SUCCESS;
 }
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-namespace {
-thread_local void* bound = nullptr;
-}
 API cuCtxSetCurrent(void* context) { return bound = context, SUCCESS; }
 API cuCtxGetCurrent(void** context) { return *context = bound, SUCCESS; }
 API cuCtxSynchronize() { return SUCCESS; }
 
 API cuMemAlloc_v2(uint64_t* pointer, size_t size) {
+    NEEDS_CONTEXT(nullptr);
     ONE_AT_A_TIME;
     return allocate(pointer, size);
 }
-API cuMemAllocAsync(uint64_t* pointer, size_t size, void*) {
+API cuMemAllocAsync(uint64_t* pointer, size_t size, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     if (captured != nullptr) return NOT_SUPPORTED;  // a graph of ours allocates nothing
     return allocate(pointer, size);
@@ -456,7 +467,8 @@ API cuMemFree_v2(uint64_t pointer) {
     ONE_AT_A_TIME;
     return release_memory(pointer);
 }
-API cuMemFreeAsync(uint64_t pointer, void*) {
+API cuMemFreeAsync(uint64_t pointer, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return release_memory(pointer);
 }
@@ -468,6 +480,7 @@ API cuMemGetInfo_v2(size_t* free, size_t* all) {
 API cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = nullptr, SUCCESS; }
 API cuMemPoolSetAttribute(void*, int, void*) { return SUCCESS; }
 API cuMemHostAlloc(void** pointer, size_t size, unsigned) {
+    NEEDS_CONTEXT(nullptr);
     return (*pointer = malloc(size)) == nullptr ? OUT_OF_MEMORY : SUCCESS;
 }
 API cuMemFreeHost(void* pointer) { return free(pointer), SUCCESS; }
@@ -475,7 +488,8 @@ API cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t size) {
     ONE_AT_A_TIME;
     return memcpy(reinterpret_cast<void*>(to), from, size), SUCCESS;
 }
-API cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t size, void*) {
+API cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t size, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return copy(to, reinterpret_cast<uint64_t>(from), size);
 }
@@ -483,20 +497,24 @@ API cuMemcpyDtoH_v2(void* to, uint64_t from, size_t size) {
     ONE_AT_A_TIME;
     return memcpy(to, reinterpret_cast<const void*>(from), size), SUCCESS;
 }
-API cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t size, void*) {
+API cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t size, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return copy(reinterpret_cast<uint64_t>(to), from, size);
 }
-API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void*) {
+API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return copy(to, from, size);
 }
-API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t size, void*) {
+API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t size, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return queue([=] { return memset(reinterpret_cast<void*>(to), byte, size), SUCCESS; });
 }
 
 API cuModuleLoadData(void** loaded, const void* image) {
+    NEEDS_CONTEXT(nullptr);
     ONE_AT_A_TIME;
     // "size of the image" is not said: nvrtc.cpp puts it before the library
     const auto* header = static_cast<const char*>(image);
@@ -542,12 +560,14 @@ API cuModuleGetFunction(void** found, void* given, const char* name) {
     return *found = &place->second, SUCCESS;
 }
 API cuFuncSetAttribute(void* function, int attribute, int value) {
+    NEEDS_CONTEXT(nullptr);
     ONE_AT_A_TIME;
     if (attribute != 8 || value < 0 || size_t(value) > DYNAMIC_SHARED) return INVALID_VALUE;
     return static_cast<Kernel*>(function)->dynamic_shared = value, SUCCESS;
 }
 API cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, void*, void** given, void** extra) {
+                   unsigned shared, void* stream, void** given, void** extra) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     if (extra != nullptr) return NOT_SUPPORTED;
     const auto& kernel = *static_cast<Kernel*>(function);
@@ -563,14 +583,19 @@ API cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     });
 }
 
-API cuStreamCreate(void** stream, unsigned) { return *stream = malloc(1), SUCCESS; }
-API cuStreamDestroy_v2(void* stream) { return free(stream), SUCCESS; }
-API cuStreamSynchronize(void*) {
+API cuStreamCreate(void** stream, unsigned) {
+    NEEDS_CONTEXT(nullptr);
+    return *stream = new Stream{bound}, SUCCESS;
+}
+API cuStreamDestroy_v2(void* stream) { return delete static_cast<Stream*>(stream), SUCCESS; }
+API cuStreamSynchronize(void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     return captured == nullptr ? SUCCESS : NOT_SUPPORTED;
 }
 API cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
 API cuStreamBeginCapture_v2(void* stream, int) {
+    NEEDS_CONTEXT(stream);
     if (stream == nullptr) return CAPTURE_UNSUPPORTED;  // as the driver does
     device.lock();  // until the capture ends: other threads' calls are not of this graph
     captured = std::make_unique<Graph>();
@@ -589,7 +614,8 @@ API cuGraphInstantiateWithFlags(void** ready, void* graph, unsigned long long) {
     return *ready = new Graph(*static_cast<Graph*>(graph)), SUCCESS;
 }
 API cuGraphUpload(void*, void*) { return SUCCESS; }
-API cuGraphLaunch(void* ready, void*) {
+API cuGraphLaunch(void* ready, void* stream) {
+    NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
     for (const Work& work : static_cast<Graph*>(ready)->work) {
         if (const Status status = work(); status != SUCCESS) return status;

@@ -27,5 +27,8 @@ extern "C" void* emulator_dynamic_shared();
 // Ends the launch with an error of the driver; does not return.
 extern "C" [[noreturn]] void emulator_fail(const char* why);
 
+// Whether the calling thread has turned to the stream's device, or to any where there is no stream.
+extern "C" bool emulator_bound(const void* stream);
+
 // Runs a call of a stream, or keeps it for the graph that is being captured. `run` gets `data`, which is copied.
 extern "C" void emulator_enqueue(void (*run)(const void*), const void* data, size_t size);

@@ -105,12 +105,22 @@ impl Cuda {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The device of that number.
+    /// The device of that number: the same one whenever it is asked for, and open from the first time on.
     ///
     /// # Errors
     /// [`KernelError::MissingLibrary`] without the driver or NVRTC, [`KernelError::NoDevice`] if the
     /// driver has no such device, [`KernelError::Driver`] if it cannot be used.
     pub fn new(ordinal: usize) -> Result<Self, KernelError> {
+        static OPENED: Mutex<BTreeMap<usize, Cuda>> = Mutex::new(BTreeMap::new());
+        // a poisoned lock is fine: entries are put in whole
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.get(&ordinal) {
+            Some(cuda) => Ok(cuda.clone()),
+            None => Ok(opened.entry(ordinal).or_insert(Self::open(ordinal)?).clone()),
+        }
+    }
+
+    fn open(ordinal: usize) -> Result<Self, KernelError> {
         // SAFETY: opens the library by its name and closes it; its initializers ask nothing of us.
         // cudarc panics on a missing library, hence the question.
         if !unsafe { cudarc::driver::sys::is_culib_present() } {
@@ -133,7 +143,8 @@ impl Cuda {
         }
         let context = driver("opening a CUDA device", CudaContext::new(ordinal))?;
         // SAFETY: every buffer of this context is made, used and freed on the one stream below, which
-        // orders that by itself; neither the context nor the stream is handed out of this crate.
+        // orders that by itself: a device is opened once (`new`), and neither the context nor the stream
+        // is handed out of this crate.
         unsafe { context.disable_event_tracking() };
         let (major, minor) = driver("asking for the compute capability", context.compute_capability())?;
         // from 9.0 on, an `a` opens the instructions of exactly this architecture
@@ -210,6 +221,7 @@ impl Cuda {
         to: CUdeviceptr,
         bytes: usize,
     ) -> Result<(), KernelError> {
+        self.bind()?;
         // SAFETY: by the caller's promise.
         driver("copying on a CUDA device", unsafe {
             cudarc::driver::result::memcpy_dtod_async(to, from, bytes, self.stream().cu_stream())
@@ -280,6 +292,11 @@ impl Cuda {
         Ok(values)
     }
 
+    /// Makes this device the calling thread's, as the driver's own functions want it: cudarc's methods do that themselves.
+    pub(crate) fn bind(&self) -> Result<(), KernelError> {
+        driver("turning to a CUDA device", self.shared.context.bind_to_thread())
+    }
+
     /// Whether that is memory of this device.
     pub(crate) fn owns<T>(&self, part: &impl DevicePtr<T>) -> bool {
         part.stream().context() == &self.shared.context
@@ -316,6 +333,7 @@ impl Cuda {
         let kernel = self.kernel(source, name)?;
         // more than this has to be asked for
         if bytes > 48 << 10 {
+            self.bind()?;
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             driver("asking for shared memory", kernel.set_attribute(attribute, bytes as i32))?;
         }
@@ -359,7 +377,7 @@ impl Cuda {
 
     /// Queues a graph's work.
     pub(crate) fn launch(&self, graph: &mut Graph) -> Result<(), KernelError> {
-        driver("starting on a CUDA device", self.shared.context.bind_to_thread())?;
+        self.bind()?;
         // SAFETY: the graph is alive, of this device's context, and used by nobody else meanwhile.
         driver("starting a graph", unsafe {
             result::graph::launch(graph.0.cu_graph_exec(), self.stream.cu_stream())
@@ -475,12 +493,20 @@ pub(crate) fn test_device() -> Option<super::Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::product::{Shape, WeightLayout, forward};
     use crate::kernels::{Device, View};
 
     #[test]
     fn a_device_crosses_threads() {
         fn crosses<T: Clone + Send + Sync + std::fmt::Debug>() {}
         crosses::<Cuda>();
+    }
+
+    #[test]
+    fn a_device_is_the_same_whoever_asks_for_it() {
+        let Some(device) = test_device() else { return };
+        let there = std::thread::spawn(test_device).join().unwrap().unwrap();
+        assert!(device.as_cuda().unwrap().is(there.as_cuda().unwrap()));
     }
 
     #[test]
@@ -515,5 +541,25 @@ mod tests {
         assert_eq!(Device::cpu().download(buffer.view()), other);
         let norm = crate::kernels::adamw::squared_norm(&device, View::Host(&[1.0]));
         assert_eq!(norm, Err(KernelError::OtherDevice { op: "squared_norm" }));
+    }
+
+    #[test]
+    fn a_thread_may_use_two_devices_in_turn() {
+        let (Some(first), Ok(second)) = (test_device(), Device::cuda(1)) else {
+            println!("skipped: no second CUDA device");
+            return;
+        };
+        let [one, other] = [&first, &second].map(|device| device.upload(&[3.0_f32, 4.0]).unwrap());
+        assert_eq!(second.download(one.view()), Err(KernelError::OtherDevice { op: "download" }));
+        for (device, buffer) in [(&first, &one), (&second, &other), (&first, &one)] {
+            // cuBLASLt's calls do not turn the thread to their device
+            let shape = Shape { rows: 1, inputs: 2, outputs: 1, layout: WeightLayout::InOut };
+            let mut product = device.zeros::<f32>(1).unwrap();
+            forward(device, shape, buffer.view(), buffer.view(), product.view_mut(), false).unwrap();
+            let turn = if std::ptr::eq(device, &first) { &second } else { &first };
+            turn.as_cuda().unwrap().bind().unwrap();
+            forward(device, shape, buffer.view(), buffer.view(), product.view_mut(), true).unwrap();
+            assert_eq!(device.download(product.view()).unwrap(), [50.0]);
+        }
     }
 }
