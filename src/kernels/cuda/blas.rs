@@ -16,6 +16,9 @@ use crate::kernels::KernelError;
 /// Bytes that a product may use beside its matrices: what cuBLASLt's documentation advises for Hopper.
 const WORKSPACE: usize = 32 << 20;
 
+/// Bytes that a bias begins at a multiple of: cuBLASLt is not told where a bias lies, as it is of matrices.
+pub(in crate::kernels) const BIAS_ALIGNMENT: u64 = 16;
+
 /// Sizes of a product of column-major matrices, `rows` × `sum` by `sum` × `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::kernels) struct Product {
@@ -98,14 +101,13 @@ impl<T: Copy> Drop for Described<T> {
 
 type Layout = Described<sys::cublasLtMatrixLayout_t>;
 
-fn layout(kind: sys::cudaDataType, rows: usize, columns: usize) -> Result<Layout, KernelError> {
-    let made =
-        result::create_matrix_layout(kind, rows as u64, columns as u64, rows as i64).map_err(failed)?;
+fn layout(kind: sys::cudaDataType, rows: usize, columns: usize) -> Result<Layout, CublasError> {
+    let made = result::create_matrix_layout(kind, rows as u64, columns as u64, rows as i64)?;
     Ok(Described(made, result::destroy_matrix_layout))
 }
 
 /// The layouts of both factors and of the result.
-fn layouts(product: Product, [a, b]: [Matrix; 2], to: Pointer) -> Result<[Layout; 3], KernelError> {
+fn layouts(product: Product, [a, b]: [Matrix; 2], to: Pointer) -> Result<[Layout; 3], CublasError> {
     let Product { rows, columns, sum, .. } = product;
     let factor = |matrix: Matrix, [rows, columns]: [usize; 2]| {
         let [rows, columns] = if matrix.transposed { [columns, rows] } else { [rows, columns] };
@@ -116,7 +118,7 @@ fn layouts(product: Product, [a, b]: [Matrix; 2], to: Pointer) -> Result<[Layout
 
 impl Cuda {
     /// `to` = a b, or that added to it; and, where there is one, the bias added to each column. Both factors are in one
-    /// precision, and the bias is in that of `to`.
+    /// precision, and the bias is in that of `to`, at a multiple of [`BIAS_ALIGNMENT`] bytes.
     ///
     /// # Safety
     /// The numbers of a, b and `to` are as many as the product's sizes say and those of the bias as its rows, `to` is not a
@@ -134,6 +136,7 @@ impl Cuda {
         if rows * columns == 0 {
             return Ok(());
         }
+        self.bind()?;
         if sum == 0 {
             return match accumulate {
                 true => Ok(()),
@@ -145,11 +148,12 @@ impl Cuda {
             };
         }
         debug_assert!(bias.is_none_or(|bias| bias.bfloat16 == to.bfloat16));
-        let description = describe([a.transposed, b.transposed], bias)?;
-        let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
         let (alpha, beta) = (1.0_f32, if accumulate { 1.0_f32 } else { 0.0 });
         let (workspace, _workspace) = blas.workspace.device_ptr(stream);
-        let multiply = |algorithm: sys::cublasLtMatmulAlgo_t| {
+        let multiply = |product: Product| {
+            let description = describe([a.transposed, b.transposed], bias)?;
+            let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
+            let algorithm = blas.algorithm(product, [a, b], to, bias, &description)?;
             // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
             // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
             unsafe {
@@ -173,31 +177,29 @@ impl Cuda {
                 )
             }
         };
-        match multiply(blas.algorithm(product, [a, b], to, bias, &description)?) {
-            // A kernel for the typical columns that does not do for these: then one that does.
+        match multiply(product) {
+            // No kernel for the typical columns without split sums, or none that does for these: then one that does.
             Err(CublasError(
                 sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED
                 | sys::cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE,
-            )) if product.typical_columns.is_some() => {
-                let exact = Product { typical_columns: None, ..product };
-                multiply(blas.algorithm(exact, [a, b], to, bias, &description)?).map_err(failed)
-            }
-            result => result.map_err(failed),
+            )) if product.typical_columns.is_some() => multiply(Product { typical_columns: None, ..product }),
+            result => result,
         }
+        .map_err(failed)
     }
 }
 
 fn describe(
     [a, b]: [bool; 2],
     bias: Option<Pointer>,
-) -> Result<Described<sys::cublasLtMatmulDesc_t>, KernelError> {
+) -> Result<Described<sys::cublasLtMatmulDesc_t>, CublasError> {
     use sys::cublasLtMatmulDescAttributes_t as Attribute;
     let (compute, scale) = (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType::CUDA_R_32F);
-    let made = result::create_matmul_desc(compute, scale).map_err(failed)?;
+    let made = result::create_matmul_desc(compute, scale)?;
     let description = Described(made, result::destroy_matmul_desc);
     let set = |attribute, value: *const c_void, size| {
         // SAFETY: callers give attributes of that size, of this frame.
-        unsafe { result::set_matmul_desc_attribute(made, attribute, value, size) }.map_err(failed)
+        unsafe { result::set_matmul_desc_attribute(made, attribute, value, size) }
     };
     for (attribute, transposed) in
         [(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, a), (Attribute::CUBLASLT_MATMUL_DESC_TRANSB, b)]
@@ -222,7 +224,7 @@ impl Blas {
         to: Pointer,
         bias: Option<Pointer>,
         description: &Described<sys::cublasLtMatmulDesc_t>,
-    ) -> Result<sys::cublasLtMatmulAlgo_t, KernelError> {
+    ) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
         let columns = product.typical_columns.unwrap_or(product.columns);
         let asked = Product { columns, ..product };
         let aligned = [a.numbers, b.numbers, to].map(alignment);
@@ -233,7 +235,7 @@ impl Blas {
         if let Some(algorithm) = chosen.get(&key) {
             return Ok(*algorithm);
         }
-        let preference = result::create_matmul_pref().map_err(failed)?;
+        let preference = result::create_matmul_pref()?;
         let preference = Described(preference, result::destroy_matmul_pref);
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let workspace = WORKSPACE;
@@ -242,7 +244,7 @@ impl Blas {
         let no_split = 0_u32;
         let set = |attribute, value: *const c_void, size| {
             // SAFETY: callers give attributes of that size, of this frame.
-            unsafe { result::set_matmul_pref_attribute(preference.0, attribute, value, size) }.map_err(failed)
+            unsafe { result::set_matmul_pref_attribute(preference.0, attribute, value, size) }
         };
         let bytes = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
         set(bytes, (&raw const workspace).cast(), size_of::<usize>())?;
@@ -263,7 +265,7 @@ impl Blas {
         let found = unsafe {
             result::get_matmul_algo_heuristic(self.handle, description.0, a.0, b.0, to.0, to.0, preference.0)
         };
-        let algorithm = found.map_err(failed)?.algo;
+        let algorithm = found?.algo;
         chosen.insert(key, algorithm);
         Ok(algorithm)
     }

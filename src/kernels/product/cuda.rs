@@ -7,7 +7,7 @@ use half::bf16;
 
 use super::{Shape, WeightLayout};
 use crate::kernels::bfloat16::cuda as bfloat16;
-use crate::kernels::cuda::blas::{Matrix, Product};
+use crate::kernels::cuda::blas::{BIAS_ALIGNMENT, Matrix, Product};
 use crate::kernels::cuda::{Cuda, Pointer};
 use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
 
@@ -43,10 +43,11 @@ pub(super) fn forward_biased(
     let accumulate = false;
     let product =
         Product { rows: outputs, columns: rows, sum: inputs, typical_columns: Some(TYPICAL), accumulate };
-    // SAFETY: the op has checked the lengths against the shape, and all four are borrowed. A rounded bias is freed behind
-    // the product, on the same stream.
+    // SAFETY: the op has checked the lengths against the shape, and all four are borrowed. A copy of the bias is freed
+    // behind the product, on the same stream.
     unsafe {
         let (bias, _bias) = factor(cuda, bias, outputs, y.bfloat16)?;
+        let (bias, _bias) = aligned(cuda, bias, outputs)?;
         multiply(cuda, product, (w, layout == WeightLayout::OutIn), (x, false), Some(bias), y)
     }
 }
@@ -181,6 +182,26 @@ unsafe fn factor(
     Ok((rounded, Some(copy)))
 }
 
+/// A bias where cuBLASLt takes it, and what holds it where that is a copy.
+///
+/// # Safety
+/// There are `len` numbers, borrowed until this returns.
+unsafe fn aligned(
+    cuda: &Cuda,
+    bias: Pointer,
+    len: usize,
+) -> Result<(Pointer, Option<CudaSlice<u8>>), KernelError> {
+    if bias.address.is_multiple_of(BIAS_ALIGNMENT) {
+        return Ok((bias, None));
+    }
+    let bytes = bias.from(len).address - bias.address;
+    let copy = cuda.scratch::<u8>((bytes as usize).max(1))?;
+    let address = copy.device_ptr(cuda.stream()).0;
+    // SAFETY: by the caller's promise, and the copy has that length; an allocation is at a multiple of 256 bytes.
+    unsafe { cuda.copy_bytes(bias.address, address, bytes as usize) }?;
+    Ok((Pointer { address, ..bias }, Some(copy)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Shape, WeightLayout, backward_input, backward_weight, forward, forward_biased};
@@ -251,9 +272,11 @@ mod tests {
                 twins([tolerance], |device| {
                     let activation = |name, len| activation_of(device, bfloat16, &uniform(name, len));
                     let (x, w) = (activation("x", rows * inputs)?, activation("w", inputs * outputs)?);
-                    let bias = device.upload(&uniform("b", outputs))?;
+                    // as in a model's parameters, where a bias begins anywhere
+                    let bias = device.upload(&uniform("b", 1 + outputs))?;
+                    let bias = bias.slice(1..1 + outputs);
                     let mut y = activation_of(device, bfloat16, &vec![f32::NAN; rows * outputs])?;
-                    forward_biased(device, shape, x.numbers(), w.numbers(), bias.view(), y.numbers_mut())?;
+                    forward_biased(device, shape, x.numbers(), w.numbers(), bias, y.numbers_mut())?;
                     Ok([wide(device, y)?])
                 });
             }
