@@ -16,8 +16,9 @@ pub(crate) const PAGE: usize = 32;
 /// Tokens that a block attends to.
 const SPLIT: usize = 256;
 const THREADS: u32 = 128;
-/// Pages that are allocated together at first; then as many as there are.
+/// Pages that are allocated together at first; then as many as there are, up to so many bytes.
 const FEWEST: usize = 64;
+const SLAB_BYTES: usize = 256 << 20;
 
 /// Numbers of a head in a page, and query heads that a block attends for.
 const SIZES: [usize; 3] = [32, 64, 128];
@@ -144,8 +145,7 @@ impl Pool {
     pub(crate) fn page(self: &Arc<Self>) -> Result<Page, KernelError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.free.is_empty() {
-            let pages = held.pages.max(FEWEST);
-            let slab = self.cuda.scratch::<u8>(pages * self.bytes)?;
+            let (pages, slab) = self.slab(held.pages)?;
             let first = slab.device_ptr(self.cuda.stream()).0;
             held.free.extend((0..pages).rev().map(|page| first + (page * self.bytes) as CUdeviceptr));
             held.slabs.push(slab);
@@ -153,6 +153,17 @@ impl Pool {
         }
         let address = held.free.pop().expect("there are free ones now");
         Ok(Page { address, pool: Arc::clone(self) })
+    }
+
+    /// Pages to be added to so many, and their memory: fewer where the device has no room for as many.
+    fn slab(&self, held: usize) -> Result<(usize, CudaSlice<u8>), KernelError> {
+        let mut pages = held.max(FEWEST).min(SLAB_BYTES.div_ceil(self.bytes));
+        loop {
+            match self.cuda.scratch(pages * self.bytes) {
+                Err(KernelError::Memory { .. }) if pages > 1 => pages /= 2,
+                slab => return Ok((pages, slab?)),
+            }
+        }
     }
 
     /// A page with the content of another.
