@@ -10,7 +10,10 @@ use crate::kernels::cuda::{Cuda, Source, run};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "sample.cu", code: include_str!("sample.cu") };
 
-const THREADS: u32 = 256;
+/// Threads of a block: a draw goes over the vocabulary some times.
+const fn threads(vocabulary: u32) -> u32 {
+    if vocabulary > 4096 { 1024 } else { 256 }
+}
 
 /// Numbers that describe a draw: the stream's key, its number, the place in it, and the row of the logits.
 pub(crate) const DRAW: usize = 13;
@@ -54,7 +57,7 @@ pub(crate) unsafe fn draw(
     call.arg(&vocabulary).arg(&inverse).arg(&top_p).arg(&top_k);
     // SAFETY: the kernel's arguments; by the caller's promise each block finds its draw and its row, and has a place in
     // the results.
-    unsafe { run(call, (count, 1), THREADS) }
+    unsafe { run(call, (count, 1), threads(vocabulary)) }
 }
 
 #[cfg(test)]
