@@ -145,7 +145,8 @@ impl Pool {
     pub(crate) fn page(self: &Arc<Self>) -> Result<Page, KernelError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.free.is_empty() {
-            let (pages, slab) = self.slab(held.pages)?;
+            let wanted = held.pages.max(FEWEST).min(SLAB_BYTES.div_ceil(self.bytes));
+            let (pages, slab) = as_many_as_fit(wanted, |pages| self.cuda.scratch::<u8>(pages * self.bytes))?;
             let first = slab.device_ptr(self.cuda.stream()).0;
             held.free.extend((0..pages).rev().map(|page| first + (page * self.bytes) as CUdeviceptr));
             held.slabs.push(slab);
@@ -153,17 +154,6 @@ impl Pool {
         }
         let address = held.free.pop().expect("there are free ones now");
         Ok(Page { address, pool: Arc::clone(self) })
-    }
-
-    /// Pages to be added to so many, and their memory: fewer where the device has no room for as many.
-    fn slab(&self, held: usize) -> Result<(usize, CudaSlice<u8>), KernelError> {
-        let mut pages = held.max(FEWEST).min(SLAB_BYTES.div_ceil(self.bytes));
-        loop {
-            match self.cuda.scratch(pages * self.bytes) {
-                Err(KernelError::Memory { .. }) if pages > 1 => pages /= 2,
-                slab => return Ok((pages, slab?)),
-            }
-        }
     }
 
     /// A page with the content of another.
@@ -175,6 +165,19 @@ impl Pool {
         // SAFETY: both are pages of this pool, which has memory of `bytes` for each.
         unsafe { self.cuda.copy_bytes(page.address, copy.address, self.bytes) }?;
         Ok(copy)
+    }
+}
+
+/// What `allocate` gives for so many pages, or for fewer where the device has no room for them.
+fn as_many_as_fit<T>(
+    mut pages: usize,
+    allocate: impl Fn(usize) -> Result<T, KernelError>,
+) -> Result<(usize, T), KernelError> {
+    loop {
+        match allocate(pages) {
+            Err(KernelError::Memory { .. }) if pages > 1 => pages /= 2,
+            result => return Ok((pages, result?)),
+        }
     }
 }
 
@@ -257,4 +260,23 @@ pub(crate) unsafe fn attend(
         .arg(&split_count);
     // SAFETY: as above.
     unsafe { run(call, (rows, queries), THREADS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_nearly_full_gives_fewer_pages() {
+        let room = |free: usize| {
+            move |needed: usize| match needed <= free {
+                true => Ok(needed),
+                false => Err(KernelError::Memory { needed, free, total: 100 }),
+            }
+        };
+        assert_eq!(as_many_as_fit(64, room(64)), Ok((64, 64)));
+        assert_eq!(as_many_as_fit(64, room(5)), Ok((4, 4)));
+        assert_eq!(as_many_as_fit(5, room(1)), Ok((1, 1)));
+        assert_eq!(as_many_as_fit(64, room(0)), Err(KernelError::Memory { needed: 1, free: 0, total: 100 }));
+    }
 }
