@@ -3,6 +3,7 @@
 // A page holds PAGE consecutive tokens of a row in all layers: [layers, 2 keys, PAGE, HEAD], keys of all key/value heads
 // before the values, in numbers of type T. HEAD is the head's size or more: numbers beyond the size are zeros.
 #include "bfloat16.cuh"
+#include "rotary.cuh"
 
 using Address = unsigned long long;
 
@@ -12,14 +13,12 @@ constexpr unsigned SPLIT = 256;
 constexpr unsigned THREADS = 128, WARPS = THREADS / 32;
 constexpr float NOTHING = -3.0e38f;
 
-// Puts the keys and values of tokens, as they stand in rows of qkv, at their slots; a page of 0 is none. A block a token.
+// Puts the keys and values of tokens, as they stand in rows of qkv, at their slots. A block a token.
 template <typename T>
 __device__ __forceinline__ void put_pages(const Address* __restrict__ pages, const unsigned* __restrict__ slots,
                                           const T* __restrict__ qkv, unsigned queries, unsigned keys, unsigned size,
                                           unsigned head_size, unsigned layer) {
-    const Address page = pages[blockIdx.x];
-    if (page == 0) return;
-    T* to = reinterpret_cast<T*>(page) + size_t(layer) * 2 * keys * PAGE * head_size;
+    T* to = reinterpret_cast<T*>(pages[blockIdx.x]) + size_t(layer) * 2 * keys * PAGE * head_size;
     const T* from = qkv + blockIdx.x * size_t(queries + 2 * keys) * size + size_t(queries) * size;
     const unsigned slot = slots[blockIdx.x];
     for (unsigned i = threadIdx.x; i < 2 * keys * head_size; i += blockDim.x) {
@@ -58,24 +57,76 @@ __device__ __forceinline__ void add(Sums<COLUMNS>& to, const Sums<COLUMNS>& othe
     for (unsigned c = 0; c < COLUMNS; ++c) to.values[c] = to.values[c] * shrink + other.values[c] * others;
 }
 
+// What new tokens attend to, and where that goes.
+template <typename T>
+struct Attended {
+    const Address* table;   // [rows, max_pages] pages of the tokens
+    const unsigned* lens;   // [rows] tokens of each row, the new one among them; 0 for none
+    const T* qkv;           // [rows, queries + 2 keys, size] of the new tokens, not turned yet
+    const float *cosines, *sines;  // [positions, size / 2]
+    float* partial;         // [rows, queries, splits, HEAD + 2]: weighted values, the softmax's maximum and sum
+    T* out;                 // [rows, queries, size]
+    unsigned max_pages, queries, keys, size, layer;
+    float scale;
+};
+
+// A number of a head of queries or keys at a position, turned, and rounded as the trunk rounds it.
+template <typename T>
+__device__ __forceinline__ float turned_of(const Attended<T>& attended, const T* head, unsigned column, unsigned position) {
+    const unsigned half = attended.size / 2;
+    const bool first = column < half;
+    const size_t angle = position * size_t(half) + (first ? column : column - half);
+    const float sine = attended.sines[angle];
+    T rounded;
+    put(&rounded, turned(widen(head[column]), widen(head[first ? column + half : column - half]), attended.cosines[angle],
+                         first ? -sine : sine));
+    return widen(rounded);
+}
+
 // Attention of SPLIT tokens of a row and up to GROUP query heads of one key/value head: block (row, head chunk, split).
-// LANES lanes of a warp hold a token, each COLUMNS of its numbers. `partial` is [rows, queries, splits, HEAD + 2]: the
-// weighted values, then the softmax's maximum and sum.
+// LANES lanes of a warp hold a token, each COLUMNS of its numbers. The block of the last split puts the new token's keys
+// and values into their page before it reads them; where a key/value head has several blocks there, all put the same.
 template <unsigned HEAD, unsigned GROUP, typename T>
-__device__ __forceinline__ void attend_split(const Address* __restrict__ table, const unsigned* __restrict__ lens,
-                                             const T* __restrict__ qkv, float* __restrict__ partial, unsigned max_pages,
-                                             unsigned queries, unsigned keys, unsigned size, unsigned layer,
-                                             float scale) {
+__device__ __forceinline__ void attend_split(const Attended<T> attended) {
     constexpr unsigned COLUMNS = 16 / sizeof(T), LANES = HEAD / COLUMNS, TOKENS = 32 / LANES;
-    const unsigned row = blockIdx.x, split = blockIdx.z, len = lens[row];
+    const unsigned queries = attended.queries, keys = attended.keys, size = attended.size;
+    const unsigned row = blockIdx.x, split = blockIdx.z, len = attended.lens[row];
     const unsigned first = split * SPLIT, end = min(first + SPLIT, len);
-    if (first >= end) return;
+    const bool whole = gridDim.z == 1;
     const unsigned group = queries / keys, chunks = (group + GROUP - 1) / GROUP;
     const unsigned key_head = blockIdx.y / chunks, chunk = blockIdx.y % chunks;
     const unsigned first_head = key_head * group + chunk * GROUP, heads = min(GROUP, group - chunk * GROUP);
+    T* out = attended.out + (row * size_t(queries) + first_head) * size;
+    if (first >= end) {
+        if (whole) {
+            for (unsigned i = threadIdx.x; i < heads * size; i += THREADS) put(out + i, 0.0f);
+        }
+        return;
+    }
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = lane % LANES * COLUMNS;
+    const Address* pages = attended.table + row * size_t(attended.max_pages);
+    const T* of_row = attended.qkv + row * size_t(queries + 2 * keys) * size;
+    const size_t k_place = (size_t(attended.layer) * 2 * keys + key_head) * PAGE * HEAD;
+    const size_t v_place = k_place + size_t(keys) * PAGE * HEAD;
 
-    const T* q_from = qkv + row * size_t(queries + 2 * keys) * size;
+    __shared__ float turned_queries[GROUP][HEAD];
+    for (unsigned i = threadIdx.x; i < GROUP * HEAD; i += THREADS) {
+        const unsigned g = i / HEAD, c = i % HEAD;
+        const bool there = g < heads && c < size;
+        const T* head = of_row + size_t(first_head + g) * size;
+        turned_queries[g][c] = there ? turned_of(attended, head, c, len - 1) * attended.scale : 0.0f;
+    }
+    if (end == len) {
+        const unsigned last = len - 1;
+        T* page = reinterpret_cast<T*>(pages[last / PAGE]) + size_t(last % PAGE) * HEAD;
+        const T *k_head = of_row + size_t(queries + key_head) * size, *v_head = k_head + size_t(keys) * size;
+        for (unsigned c = threadIdx.x; c < HEAD; c += THREADS) {
+            put(page + k_place + c, c < size ? turned_of(attended, k_head, c, last) : 0.0f);
+            put(page + v_place + c, c < size ? widen(v_head[c]) : 0.0f);
+        }
+    }
+    __syncthreads();
+
     float q[GROUP][COLUMNS];
     Sums<COLUMNS> sums[GROUP];
 #pragma unroll
@@ -84,17 +135,15 @@ __device__ __forceinline__ void attend_split(const Address* __restrict__ table, 
         sums[g].total = 0.0f;
 #pragma unroll
         for (unsigned c = 0; c < COLUMNS; ++c) {
-            const bool there = g < heads && column + c < size;
-            q[g][c] = there ? widen(q_from[size_t(first_head + g) * size + column + c]) * scale : 0.0f;
+            q[g][c] = turned_queries[g][column + c];
             sums[g].values[c] = 0.0f;
         }
     }
-    const size_t k_place = (size_t(layer) * 2 * keys + key_head) * PAGE * HEAD, v_place = k_place + size_t(keys) * PAGE * HEAD;
     for (unsigned base = first + warp * TOKENS; base < end; base += WARPS * TOKENS) {
         const unsigned token = base + lane / LANES;
         const bool there = token < end;
         const unsigned read = there ? token : end - 1;
-        const T* page = reinterpret_cast<const T*>(table[row * size_t(max_pages) + read / PAGE]);
+        const T* page = reinterpret_cast<const T*>(pages[read / PAGE]);
         const size_t at = size_t(read % PAGE) * HEAD + column;
         float k[COLUMNS], v[COLUMNS];
         wide(page + k_place + at, k);
@@ -145,7 +194,11 @@ __device__ __forceinline__ void attend_split(const Address* __restrict__ table, 
             total += weight * shared[w][g][HEAD + 1];
             value += weight * shared[w][g][c];
         }
-        float* to = partial + ((row * size_t(queries) + first_head + g) * gridDim.z + split) * (HEAD + 2);
+        if (whole) {
+            if (c < size) put(out + size_t(g) * size + c, value / total);
+            continue;
+        }
+        float* to = attended.partial + ((row * size_t(queries) + first_head + g) * gridDim.z + split) * (HEAD + 2);
         to[c] = value;
         if (c == 0) to[HEAD] = top, to[HEAD + 1] = total;
     }
@@ -176,9 +229,11 @@ __device__ __forceinline__ void combine_splits(const unsigned* __restrict__ lens
     extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                          \
         pages_attend_##HEAD##_##GROUP##_##NAME(                                                                       \
             const Address* __restrict__ table, const unsigned* __restrict__ lens, const T* __restrict__ qkv,          \
-            float* __restrict__ partial, unsigned max_pages, unsigned queries, unsigned keys, unsigned size,          \
-            unsigned layer, float scale) {                                                                            \
-        attend_split<HEAD, GROUP>(table, lens, qkv, partial, max_pages, queries, keys, size, layer, scale);           \
+            const float* __restrict__ cosines, const float* __restrict__ sines, float* __restrict__ partial,          \
+            T* __restrict__ out, unsigned max_pages, unsigned queries, unsigned keys, unsigned size, unsigned layer,  \
+            float scale) {                                                                                            \
+        attend_split<HEAD, GROUP, T>({table, lens, qkv, cosines, sines, partial, out, max_pages, queries, keys, size, \
+                                      layer, scale});                                                                 \
     }
 
 #define KERNELS(NAME, T)                                                                                              \

@@ -8,6 +8,7 @@ use cudarc::driver::{CudaSlice, DevicePtr, PushKernelArg};
 use super::Heads;
 use crate::kernels::KernelError;
 use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_over};
+use crate::kernels::rotary::Table;
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "pages.cu", code: include_str!("pages.cu") };
 
@@ -181,10 +182,10 @@ fn as_many_as_fit<T>(
     }
 }
 
-/// Puts keys and values of `count` tokens, as they stand in rows of qkv, at `slots` of `pages`; a page of 0 is none.
+/// Puts keys and values of `count` tokens, as they stand in rows of qkv, at `slots` of `pages`.
 ///
 /// # Safety
-/// `pages` are `count` addresses of pages of this format or 0, `slots` are `count` numbers below [`PAGE`], and qkv has
+/// `pages` are `count` addresses of pages of this format, `slots` are `count` numbers below [`PAGE`], and qkv has
 /// `count` rows in the format's precision. All are memory of the device, borrowed until this returns.
 pub(crate) unsafe fn put(
     cuda: &Cuda,
@@ -205,35 +206,40 @@ pub(crate) unsafe fn put(
     unsafe { run(call, (count, 1), THREADS) }
 }
 
-/// What rows attend to.
+/// What new tokens, one a row, attend to.
 #[derive(Clone, Copy)]
-pub(crate) struct Attended {
+pub(crate) struct Attended<'a> {
     /// `[rows, max_pages]` addresses of pages.
     pub(crate) table: CUdeviceptr,
     pub(crate) max_pages: usize,
-    /// Tokens of each row, `[rows]`; 0 for none.
+    /// Tokens of each row, the new one among them, `[rows]`; 0 for none.
     pub(crate) lens: CUdeviceptr,
     pub(crate) rows: usize,
     /// Splits of the longest row, or more.
     pub(crate) splits: usize,
+    /// Angles of the positions.
+    pub(crate) rotary: &'a Table,
 }
 
-/// out `[rows, queries size]` of the queries in `qkv`, each over its row's pages. `partial` is scratch.
+/// Turns queries and keys in `qkv` `[rows, (queries + 2 keys) size]` to their positions, puts keys and values into the rows'
+/// last pages, and writes what the queries attend to, `out` `[rows, queries size]`. `partial` is scratch.
 ///
 /// # Safety
-/// The table holds a page of this format for every [`PAGE`] tokens of each row or a part of them, qkv and out have `rows`
-/// rows in the format's precision, and `partial` is as long as [`Format::partial`] says. All are memory of the device,
-/// borrowed until this returns.
+/// The table holds a page of this format for every [`PAGE`] tokens of each row or a part of them, the last of them for this
+/// row alone; the angles are those of heads of the format's size, for each row's length; qkv and out have `rows` rows in the
+/// format's precision, and `partial` is as long as [`Format::partial`] says. All are memory of the device, borrowed until
+/// this returns.
 pub(crate) unsafe fn attend(
     cuda: &Cuda,
     format: Format,
     layer: usize,
-    attended: Attended,
+    attended: Attended<'_>,
     qkv: Pointer,
     partial: CUdeviceptr,
     out: Pointer,
 ) -> Result<(), KernelError> {
-    let Attended { table, max_pages, lens, rows, splits } = attended;
+    let Attended { table, max_pages, lens, rows, splits, rotary } = attended;
+    let (cosines, sines) = rotary.on_cuda("attention over pages", cuda)?;
     let (place, scale) = (format.place()?, format.heads.scale());
     let group = format.heads.group();
     let held = GROUPS.iter().position(|&held| group <= held).unwrap_or(GROUPS.len() - 1);
@@ -244,10 +250,13 @@ pub(crate) unsafe fn attend(
         [max_pages, queries, keys, size, layer, SIZES[place], splits].map(|number| number as u32);
     let kernel = cuda.kernel(SOURCE, qkv.pick(ATTEND[place][held]))?;
     let mut call = cuda.call(&kernel);
-    call.arg(&table).arg(&lens).arg(&qkv.address).arg(&partial);
+    call.arg(&table).arg(&lens).arg(&qkv.address).arg(&cosines).arg(&sines).arg(&partial).arg(&out.address);
     call.arg(&max_pages).arg(&query_heads).arg(&keys).arg(&size).arg(&layer).arg(&scale);
     // SAFETY: the kernel's arguments; the rest is the caller's promise.
     unsafe { run_over(call, [rows, head_blocks, splits], THREADS, 0) }?;
+    if splits == 1 {
+        return Ok(());
+    }
 
     let kernel = cuda.kernel(SOURCE, out.pick(["pages_combine_float32", "pages_combine_bfloat16"]))?;
     let mut call = cuda.call(&kernel);

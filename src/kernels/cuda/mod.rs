@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cudarc::driver::sys::{CUdeviceptr, CUfunction_attribute, CUresult};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
-    DriverError, LaunchArgs, LaunchConfig,
+    DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, ValidAsZeroBits,
 };
 use cudarc::driver::{result, sys};
 use cudarc::nvrtc::Ptx;
@@ -259,10 +259,31 @@ impl Cuda {
         self.allocated(self.stream.clone_htod(numbers), size_of_val(numbers))
     }
 
+    /// `len` zeros on the host, where the device reads them without a copy in between.
+    pub(crate) fn pinned<T: DeviceRepr + ValidAsZeroBits + Clone>(
+        &self,
+        len: usize,
+    ) -> Result<PinnedHostSlice<T>, KernelError> {
+        // SAFETY: it is filled below.
+        let made = unsafe { self.shared.context.alloc_pinned::<T>(len) };
+        let made = driver("allocating for a CUDA device", made)?;
+        // SAFETY: there is room for `len` numbers, and zeros are numbers of that type.
+        unsafe { driver("waiting for a CUDA device", made.as_ptr())?.cast_mut().write_bytes(0, len) };
+        Ok(made)
+    }
+
+    /// Numbers that [`Cuda::pinned`] made, once the device has read them.
+    pub(crate) fn host_slice<'a, T: ValidAsZeroBits>(
+        &self,
+        numbers: &'a mut PinnedHostSlice<T>,
+    ) -> Result<&'a mut [T], KernelError> {
+        driver("waiting for a CUDA device", numbers.as_mut_slice())
+    }
+
     /// Copies numbers to memory of the device that has as many.
     pub(crate) fn write<T: DeviceRepr>(
         &self,
-        numbers: &[T],
+        numbers: &PinnedHostSlice<T>,
         to: &mut CudaSlice<T>,
     ) -> Result<(), KernelError> {
         driver("copying to a CUDA device", self.stream.memcpy_htod(numbers, to))

@@ -11,10 +11,12 @@ use crate::kernels::KernelError;
 const OPTIONS: &str = include_str!("nvrtc.options");
 
 /// What kernels may `#include "…"`, as name and text: `.ci/nvrtc` gives NVRTC every `*.cuh` beside this file.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 7] = [
     ("bfloat16.cuh", include_str!("bfloat16.cuh")),
     ("reduce.cuh", include_str!("reduce.cuh")),
+    ("rotary.cuh", include_str!("rotary.cuh")),
     ("shared.cuh", include_str!("shared.cuh")),
+    ("swiglu.cuh", include_str!("swiglu.cuh")),
     ("tensor.cuh", include_str!("tensor.cuh")),
     ("tiles.cuh", include_str!("tiles.cuh")),
 ];

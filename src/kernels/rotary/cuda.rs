@@ -1,11 +1,11 @@
 //! Rotary positions on CUDA: a block for each row.
 
+use cudarc::driver::PushKernelArg;
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{DevicePtr, PushKernelArg};
 
 use super::{Direction, Table};
-use crate::kernels::cuda::{Cuda, Pointer, Source, run};
-use crate::kernels::{Indices, KernelError, NumbersMut};
+use crate::kernels::cuda::{Cuda, Source, run};
+use crate::kernels::{Buffer, Indices, KernelError, Numbers, NumbersMut};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "rotary.cu", code: include_str!("rotary.cu") };
 
@@ -23,28 +23,7 @@ pub(super) fn rotate(
 ) -> Result<(), KernelError> {
     let (rows, x) = (positions.len(), x.pointer(op, cuda)?);
     let positions = positions.cuda(op, cuda)?;
-    let positions = positions.device_ptr(cuda.stream()).0;
-    // SAFETY: the op has checked that x has a row of `stride`, which holds the heads, for each position, and that the table
-    // has each position; all are borrowed.
-    unsafe { rotate_at(cuda, table, direction, heads, stride, (positions, rows), x) }
-}
-
-/// The op by the places of its numbers.
-///
-/// # Safety
-/// Each of the positions is in the table, x has as many rows of `stride`, which holds the heads, and all are borrowed until
-/// this returns.
-pub(crate) unsafe fn rotate_at(
-    cuda: &Cuda,
-    table: &Table,
-    direction: Direction,
-    heads: usize,
-    stride: usize,
-    (positions, rows): (CUdeviceptr, usize),
-    x: Pointer,
-) -> Result<(), KernelError> {
-    let op = "rotary";
-    let (cosines, sines) = (table.cos.view().cuda(op, cuda)?, table.sin.view().cuda(op, cuda)?);
+    let (cosines, sines) = table.on_cuda(op, cuda)?;
     let (heads, half) = (heads as u32, (table.head_size / 2) as u32);
     let sign = if direction == Direction::Forward { 1.0_f32 } else { -1.0 };
     let kernel = cuda.kernel(SOURCE, x.pick(["rotary_rotate_float32", "rotary_rotate_bfloat16"]))?;
@@ -57,8 +36,22 @@ pub(crate) unsafe fn rotate_at(
         .arg(&half)
         .arg(&stride)
         .arg(&sign);
-    // SAFETY: the kernel's arguments; each row has a block.
+    // SAFETY: the kernel's arguments; the op has checked that x has a row of `stride`, which holds the heads, for each
+    // position, and that the table has each position; all are borrowed, and each row has a block.
     unsafe { run(call, (rows, 1), THREADS) }
+}
+
+impl Table {
+    /// Cosines and sines, each `[positions, head size / 2]`, for the kernel of `op`.
+    pub(in crate::kernels) fn on_cuda(
+        &self,
+        op: &'static str,
+        cuda: &Cuda,
+    ) -> Result<(CUdeviceptr, CUdeviceptr), KernelError> {
+        let at =
+            |angles: &Buffer| Ok::<_, KernelError>(Numbers::from(angles.view()).pointer(op, cuda)?.address);
+        Ok((at(&self.cos)?, at(&self.sin)?))
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,6 @@ mod cpu;
 pub(super) mod cuda;
 mod scaling;
 
-#[cfg(feature = "cuda")]
-pub(crate) use cuda::rotate_at;
 pub use scaling::Scaling;
 
 use super::{Buffer, Device, Indices, KernelError, NumbersMut, dispatch};

@@ -1,6 +1,7 @@
 // Rotary positions: turns the pairs (x_j, x_{j + half}) of each of `heads` heads, in place, by the angle whose cosine and
 // sine stand at row positions[i] of tables [positions, half]; `sign` is -1 to turn back. A block a row of `stride` numbers.
 #include "bfloat16.cuh"
+#include "rotary.cuh"
 
 template <typename T>
 __device__ __forceinline__ void rotate(const float* __restrict__ cosines, const float* __restrict__ sines,
@@ -13,8 +14,8 @@ __device__ __forceinline__ void rotate(const float* __restrict__ cosines, const 
         T* low = x + size_t(head) * 2 * half + j;
         const float a = widen(low[0]), b = widen(low[half]);
         const float c = cosines[angles + j], s = sign * sines[angles + j];
-        put(low, a * c - b * s);
-        put(low + half, b * c + a * s);
+        put(low, turned(a, b, c, -s));
+        put(low + half, turned(b, a, c, s));
     }
 }
 

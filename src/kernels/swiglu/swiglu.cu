@@ -1,16 +1,13 @@
-// SwiGLU: a = silu(gate) up with silu(g) = g / (1 + e^-g). Rows of gate_up are [gate, up], each of `hidden` numbers, and
-// a block has a row.
+// SwiGLU. Rows of gate_up are [gate, up], each of `hidden` numbers, and a block has a row.
 #include "bfloat16.cuh"
+#include "swiglu.cuh"
 
 template <typename T>
 __device__ __forceinline__ void forward(const T* __restrict__ gate_up, T* __restrict__ a, size_t hidden) {
     const T* gate = gate_up + blockIdx.x * 2 * hidden;
     const T* up = gate + hidden;
     a += blockIdx.x * hidden;
-    for (size_t j = threadIdx.x; j < hidden; j += blockDim.x) {
-        const float g = widen(gate[j]);
-        put(a + j, g / (1.0f + expf(-g)) * widen(up[j]));
-    }
+    for (size_t j = threadIdx.x; j < hidden; j += blockDim.x) put(a + j, swiglu(widen(gate[j]), widen(up[j])));
 }
 
 // d_gate = da up s (1 + g (1 - s)) and d_up = da g s, with s = 1 / (1 + e^-g).

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut};
+use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut, PinnedHostSlice};
 use half::bf16;
 use rand_chacha::ChaCha8Rng;
 
@@ -16,11 +16,10 @@ use super::{Prefix, Row};
 use crate::kernels::attention::pages::{self, Attended, Format, PAGE, Pool};
 use crate::kernels::cuda::{Cuda, Graph};
 use crate::kernels::product::{self, Fragments, Shape, WeightLayout};
-use crate::kernels::rotary::{self, Direction};
 use crate::kernels::sample::{self, Choice, DRAW, Drawn};
 use crate::kernels::{
-    Activation, Buffer, Device, KernelError, Numbers, NumbersMut, bfloat16, bias, embedding, rms_norm, scale,
-    swiglu,
+    Activation, Buffer, Device, KernelError, Numbers, NumbersMut, View, bfloat16, bias, embedding, rms_norm,
+    scale, swiglu,
 };
 use crate::model::arch::Dims;
 use crate::model::batch::Batch;
@@ -81,6 +80,8 @@ struct Adapter {
 struct Room {
     rows: usize,
     splits: usize,
+    /// The step's inputs, on the host and on the device.
+    given: PinnedHostSlice<u32>,
     inputs: CudaSlice<u32>,
     x: Buffer,
     scale: Buffer,
@@ -116,32 +117,20 @@ impl Inputs {
         Self { rows, pages: splits * Format::TOKENS_OF_SPLIT / PAGE }
     }
 
-    const fn page(self) -> usize {
+    const fn table(self) -> usize {
         0
     }
 
-    const fn table(self) -> usize {
-        2 * self.rows
-    }
-
     const fn tokens(self) -> usize {
-        self.table() + 2 * self.rows * self.pages
-    }
-
-    const fn positions(self) -> usize {
-        self.tokens() + self.rows
+        2 * self.rows * self.pages
     }
 
     const fn lens(self) -> usize {
-        self.positions() + self.rows
-    }
-
-    const fn slots(self) -> usize {
-        self.lens() + self.rows
+        self.tokens() + self.rows
     }
 
     const fn len(self) -> usize {
-        self.slots() + self.rows
+        self.lens() + self.rows
     }
 }
 
@@ -173,6 +162,14 @@ impl Prepared {
         let shape = Shape { rows: 0, inputs, outputs, layout: WeightLayout::InOut };
         let tiles = Fragments::of(cuda, shape, weight)?;
         Ok(Self { weight: tiles.map_or(Prepack::Plain, Prepack::Tiles), adapter })
+    }
+
+    /// The tiles, where there is a kernel for gate and up of so many rows and what comes of them.
+    fn gated(&self, rows: usize) -> Option<&Fragments> {
+        match (&self.weight, &self.adapter) {
+            (Prepack::Tiles(tiles), None) if tiles.gates(rows) => Some(tiles),
+            _ => None,
+        }
     }
 
     fn rank(&self) -> usize {
@@ -250,31 +247,28 @@ impl<'a> CudaDecoder<'a> {
         }
         let (count, splits) =
             (rows.len().next_power_of_two(), Format::splits(longest + 1).next_power_of_two());
-        let inputs = Inputs::of(count, splits);
-        let mut numbers = vec![0; inputs.len()];
-        for (place, (row, &token)) in rows.iter_mut().zip(tokens).enumerate() {
-            let len = row.len();
-            let pages = row.pages_mut().filter(|pages| pages.are_like(pool));
-            let pages = pages.ok_or(KernelError::OtherDevice { op: OP })?;
-            pages.make_room(pool)?;
-            for (page, address) in pages.addresses().enumerate() {
-                put_address(&mut numbers, inputs.table() + 2 * (place * inputs.pages + page), address);
-                if page == len / PAGE {
-                    put_address(&mut numbers, inputs.page() + 2 * place, address);
-                }
-            }
-            numbers[inputs.tokens() + place] = token;
-            numbers[inputs.positions() + place] = len as u32;
-            numbers[inputs.lens() + place] = len as u32 + 1;
-            numbers[inputs.slots() + place] = (len % PAGE) as u32;
-        }
         let room = match rooms.entry((count, splits)) {
             std::collections::btree_map::Entry::Occupied(room) => room.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => {
                 place.insert(Room::new(model, count, splits)?)
             }
         };
-        cuda.write(&numbers, &mut room.inputs)?;
+        let inputs = Inputs::of(count, splits);
+        let numbers = cuda.host_slice(&mut room.given)?;
+        // no tokens in rows that are not there
+        numbers[inputs.tokens()..].fill(0);
+        for (place, (row, &token)) in rows.iter_mut().zip(tokens).enumerate() {
+            let len = row.len();
+            let pages = row.pages_mut().filter(|pages| pages.are_like(pool));
+            let pages = pages.ok_or(KernelError::OtherDevice { op: OP })?;
+            pages.make_room(pool)?;
+            for (page, address) in pages.addresses().enumerate() {
+                put_address(numbers, inputs.table() + 2 * (place * inputs.pages + page), address);
+            }
+            numbers[inputs.tokens() + place] = token;
+            numbers[inputs.lens() + place] = len as u32 + 1;
+        }
+        cuda.write(&room.given, &mut room.inputs)?;
         match &mut room.graph {
             Some(graph) => cuda.launch(graph)?,
             // The first step loads kernels and chooses those of products, which a graph cannot.
@@ -354,6 +348,7 @@ impl Room {
         Ok(Self {
             rows,
             splits,
+            given: cuda.pinned(Inputs::of(rows, splits).len())?,
             inputs: cuda.scratch(Inputs::of(rows, splits).len())?,
             x: device.scratch(rows * dims.width)?,
             scale: device.scratch(rows)?,
@@ -373,10 +368,22 @@ impl Room {
     /// Queues all of a step, from the inputs to the logits, on `device`.
     fn step(&mut self, model: &Model<'_>, device: &Device) -> Result<(), KernelError> {
         let Model { trunk, weights: w, output, output_tiles, matrices, pool, .. } = model;
-        let Self { rows, splits, inputs, x, scale, normed, qkv, attended, .. } = self;
-        let Self { gate_up, activated, low, partial, logits, .. } = self;
+        let Self {
+            rows,
+            splits,
+            inputs,
+            x,
+            scale,
+            normed,
+            qkv,
+            attended,
+            gate_up,
+            activated,
+            low,
+            partial,
+            ..
+        } = self;
         let (dims, rows) = (&trunk.dims, *rows);
-        let heads = dims.attention();
         let cuda = device.as_cuda().ok_or(KernelError::OtherDevice { op: OP })?;
         let stream = cuda.stream();
         let first = inputs.device_ptr(stream).0;
@@ -388,6 +395,7 @@ impl Room {
             lens: at(place_of.lens()),
             rows,
             splits: *splits,
+            rotary: &trunk.rotary,
         };
         let partial = NumbersMut::from(partial.view_mut()).pointer(OP, cuda)?.address;
         let mut norm = |x: &Buffer, weight: &Place, normed: &mut Activation| {
@@ -395,8 +403,8 @@ impl Room {
             let (width, epsilon) = (dims.width, dims.norm_epsilon);
             rms_norm::forward(device, width, epsilon, x.view(), w.at(weight), normed, scale)
         };
-        let mut multiply = |matrix: &Matrix, prepared: &Prepared, x: Numbers<'_>, y: NumbersMut<'_>, add| {
-            multiply(device, *w, rows, (matrix, prepared), x, y, low, add)
+        let mut multiply = |matrix: &Matrix, prepared: &Prepared, x: Numbers<'_>, onto, y: NumbersMut<'_>| {
+            multiply(device, *w, rows, (matrix, prepared), x, onto, y, low)
         };
 
         let table = w.weight(&trunk.places.embedding).pointer(OP, cuda)?;
@@ -405,36 +413,47 @@ impl Room {
         unsafe { embedding::forward_at(cuda, dims.width, table, at(place_of.tokens()), rows, to) }?;
         for (layer, (place, prepared)) in trunk.places.layers.iter().zip(matrices).enumerate() {
             norm(x, &place.attention_norm, normed)?;
-            if let Some(place) = &place.qkv_bias {
-                bias::forward(device, w.at(place), qkv.numbers_mut())?;
-            }
-            let biased = place.qkv_bias.is_some();
-            multiply(&place.qkv, &prepared[0], normed.numbers(), qkv.numbers_mut(), biased)?;
-            let (turned, stride) = (heads.queries + heads.keys, heads.qkv_width());
+            let bias = place.qkv_bias.as_ref().map_or(Onto::Nothing, |place| Onto::Bias(w.at(place)));
+            multiply(&place.qkv, &prepared[0], normed.numbers(), bias, qkv.numbers_mut())?;
             let made = qkv.numbers_mut().pointer(OP, cuda)?;
             let result = attended.numbers_mut().pointer(OP, cuda)?;
-            // SAFETY: the positions are those of the model; the pages of the table hold every token of each row, the
-            // last of them for this row alone; qkv and the result have as many rows, and `partial` is as long as the
-            // format says for them.
-            unsafe {
-                let positions = (at(place_of.positions()), rows);
-                rotary::rotate_at(cuda, &trunk.rotary, Direction::Forward, turned, stride, positions, made)?;
-                let slots = (at(place_of.page()), at(place_of.slots()));
-                pages::put(cuda, pool.format, layer, slots, made, rows)?;
-                pages::attend(cuda, pool.format, layer, attended_to, made, partial, result)?;
-            }
-            multiply(&place.attention_out, &prepared[1], attended.numbers(), x.view_mut().into(), true)?;
+            // SAFETY: the pages of the table hold every token of each row, the last of them for this row alone; the angles
+            // are the trunk's, for all of its positions; qkv and the result have as many rows, and `partial` is as long as
+            // the format says for them.
+            unsafe { pages::attend(cuda, pool.format, layer, attended_to, made, partial, result) }?;
+            multiply(&place.attention_out, &prepared[1], attended.numbers(), Onto::Sum, x.view_mut().into())?;
 
             norm(x, &place.feed_forward_norm, normed)?;
-            multiply(&place.gate_up, &prepared[2], normed.numbers(), gate_up.numbers_mut(), false)?;
-            swiglu::forward(device, dims.hidden, gate_up.numbers(), activated.numbers_mut())?;
-            multiply(&place.down, &prepared[3], activated.numbers(), x.view_mut().into(), true)?;
+            match prepared[2].gated(rows) {
+                Some(tiles) => {
+                    let normed = normed.numbers().pointer(OP, cuda)?;
+                    let activated = activated.numbers_mut().pointer(OP, cuda)?;
+                    // SAFETY: both are as wide as gate and up, and as what comes of them, for all rows, and begin
+                    // allocations.
+                    unsafe { tiles.forward_gated(cuda, rows, normed, activated) }?;
+                }
+                None => {
+                    let onto = Onto::Nothing;
+                    multiply(&place.gate_up, &prepared[2], normed.numbers(), onto, gate_up.numbers_mut())?;
+                    swiglu::forward(device, dims.hidden, gate_up.numbers(), activated.numbers_mut())?;
+                }
+            }
+            multiply(&place.down, &prepared[3], activated.numbers(), Onto::Sum, x.view_mut().into())?;
         }
         norm(x, &trunk.places.norm, normed)?;
-        let logits = logits.view_mut().into();
+        let logits = self.logits.view_mut().into();
         let (shape, weight) = (output_shape(dims, rows), w.weight(output));
-        read(device, shape, output_tiles.as_ref(), weight, normed.numbers(), logits, false)
+        read(device, shape, output_tiles.as_ref(), weight, normed.numbers(), Onto::Nothing, logits)
     }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+enum Onto<'a> {
+    Nothing,
+    Bias(View<'a>),
+    /// What is there.
+    Sum,
 }
 
 fn output_shape(dims: &Dims, rows: usize) -> Shape {
@@ -442,34 +461,43 @@ fn output_shape(dims: &Dims, rows: usize) -> Shape {
     Shape { rows, inputs: dims.width, outputs: dims.vocabulary, layout }
 }
 
-/// y = x W, or that added to y: by the weight's tiles, where it has some.
+/// y = x W, added to what it is to be: by the weight's tiles, where it has some.
 fn read(
     device: &Device,
     shape: Shape,
     tiles: Option<&Fragments>,
     weight: Numbers<'_>,
     x: Numbers<'_>,
-    y: NumbersMut<'_>,
-    accumulate: bool,
+    onto: Onto<'_>,
+    mut y: NumbersMut<'_>,
 ) -> Result<(), KernelError> {
-    let (Some(tiles), Some(cuda)) = (tiles, device.as_cuda()) else {
-        return product::forward(device, shape, x, weight, y, accumulate);
-    };
-    let (x, y) = (x.pointer(OP, cuda)?, y.pointer(OP, cuda)?);
-    // SAFETY: callers give x and y of the shape's sizes, which the room was made for; x begins an allocation.
-    unsafe { tiles.forward(cuda, shape.rows, x, y, accumulate) }
+    let accumulate = matches!(onto, Onto::Sum);
+    let bias = if let Onto::Bias(bias) = onto { Some(bias) } else { None };
+    match (tiles, device.as_cuda(), bias) {
+        (Some(tiles), Some(cuda), bias) => {
+            let (x, y) = (x.pointer(OP, cuda)?, y.pointer(OP, cuda)?);
+            // SAFETY: callers give x and y of the shape's sizes, which the room was made for; x begins an allocation.
+            unsafe { tiles.forward(cuda, shape.rows, x, bias, y, accumulate) }
+        }
+        (_, _, Some(bias)) => {
+            // not as one product: cuBLASLt takes a bias at some addresses alone, and a graph can make no copy
+            bias::forward(device, bias, y.reborrow())?;
+            product::forward(device, shape, x, weight, y, true)
+        }
+        (_, _, None) => product::forward(device, shape, x, weight, y, accumulate),
+    }
 }
 
-/// y = x W + s x A B, or that added to y. `low` is scratch.
+/// y = x W + s x A B, added to what it is to be. `low` is scratch.
 fn multiply(
     device: &Device,
     w: Values<'_>,
     rows: usize,
     (matrix, prepared): (&Matrix, &Prepared),
     x: Numbers<'_>,
+    onto: Onto<'_>,
     mut y: NumbersMut<'_>,
     low: &mut Activation,
-    accumulate: bool,
 ) -> Result<(), KernelError> {
     let Matrix { inputs, outputs, weight, .. } = matrix;
     let shape = Shape { rows, inputs: *inputs, outputs: *outputs, layout: WeightLayout::InOut };
@@ -478,7 +506,7 @@ fn multiply(
         Prepack::Merged(merged) => (merged.view().into(), None),
         Prepack::Tiles(tiles) => (w.weight(weight), Some(tiles)),
     };
-    read(device, shape, tiles, weight, x, y.reborrow(), accumulate)?;
+    read(device, shape, tiles, weight, x, onto, y.reborrow())?;
     let Some(Adapter { a, b, rank, scale: factor }) = &prepared.adapter else { return Ok(()) };
     let used = 0..rows * rank;
     product::forward(
