@@ -23,7 +23,7 @@ use pspo::value::FromPolicy;
 
 pspo::arch! {
     struct Grouped {
-        name: "grouped", vocabulary: 300, width: 48, layers: 3, heads: 3, kv_heads: 1, head_size: 16, hidden: 70,
+        name: "grouped", vocabulary: 300, width: 48, layers: 3, heads: 3, kv_heads: 1, head_size: 16, hidden: 80,
         positions: 200,
     }
 }
@@ -414,13 +414,14 @@ fn ppo_learns_what_it_is_rewarded_for_as_on_the_cpu() {
         (Precision::Bfloat16, Tuning::Full),
         (Precision::Bfloat16, Tuning::Lora(Lora::default())),
     ] {
-        let mut on_cuda = ppo(&cuda, precision, tuning.clone(), 8);
-        let mut on_cpu = ppo(&Device::cpu(), precision, tuning.clone(), 8);
+        // few iterations: once all responses pass, whitened advantages are noise, and steps as long as these may undo it
+        let mut on_cuda = ppo(&cuda, precision, tuning.clone(), 5);
+        let mut on_cpu = ppo(&Device::cpu(), precision, tuning.clone(), 5);
         let (got, exact) = (pass_rates(&mut on_cuda), pass_rates(&mut on_cpu));
         let case = format!("{precision:?}, {tuning:?}: {got:?}, on the CPU {exact:?}");
         // nearly the same responses at first; then the two part, as rounding has them draw otherwise here and there
         assert!((got[0] - exact[0]).abs() < 0.1, "{case}");
-        assert!(got[7] > got[0] + 0.2, "it learns: {case}");
+        assert!(got[4] > got[0] + 0.2, "it learns: {case}");
         // what was trained on one device goes on on the other
         on_cpu.restore(&on_cuda.checkpoint().unwrap()).unwrap();
         let trained = |trainer: &Trainer<Small>| trainer.policy().trained().unwrap().values().to_vec();

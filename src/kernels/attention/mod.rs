@@ -13,6 +13,8 @@ mod decode;
 pub(super) mod mma;
 #[cfg(feature = "cuda")]
 pub(crate) mod pages;
+#[cfg(feature = "cuda")]
+pub(super) mod pages_mma;
 mod rows;
 
 use super::{Device, KernelError, Numbers, NumbersMut, View, ViewMut, dispatch};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, DevicePtr, PushKernelArg};
 
-use super::Heads;
+use super::{Heads, pages_mma};
 use crate::kernels::KernelError;
 use crate::kernels::cuda::{Cuda, Pointer, Source, run, run_over};
 use crate::kernels::rotary::Table;
@@ -15,34 +15,21 @@ pub(in crate::kernels) const SOURCE: &Source = &Source { file: "pages.cu", code:
 /// Tokens of a page.
 pub(crate) const PAGE: usize = 32;
 /// Tokens that a block attends to.
-const SPLIT: usize = 256;
+pub(super) const SPLIT: usize = 256;
 const THREADS: u32 = 128;
 /// Pages that are allocated together at first; then as many as there are, up to so many bytes.
 const FEWEST: usize = 64;
 const SLAB_BYTES: usize = 256 << 20;
 
-/// Numbers of a head in a page, and query heads that a block attends for.
-const SIZES: [usize; 3] = [32, 64, 128];
+/// Numbers of a head in a page.
+pub(super) const SIZES: [usize; 3] = [32, 64, 128];
+/// Kernels in float32 by size, and by the query heads that a block attends for.
 const GROUPS: [usize; 3] = [1, 4, 8];
-/// Kernels by size, group and precision.
-const ATTEND: [[[&str; 2]; 3]; 3] = [
-    [
-        ["pages_attend_32_1_float32", "pages_attend_32_1_bfloat16"],
-        ["pages_attend_32_4_float32", "pages_attend_32_4_bfloat16"],
-        ["pages_attend_32_8_float32", "pages_attend_32_8_bfloat16"],
-    ],
-    [
-        ["pages_attend_64_1_float32", "pages_attend_64_1_bfloat16"],
-        ["pages_attend_64_4_float32", "pages_attend_64_4_bfloat16"],
-        ["pages_attend_64_8_float32", "pages_attend_64_8_bfloat16"],
-    ],
-    [
-        ["pages_attend_128_1_float32", "pages_attend_128_1_bfloat16"],
-        ["pages_attend_128_4_float32", "pages_attend_128_4_bfloat16"],
-        ["pages_attend_128_8_float32", "pages_attend_128_8_bfloat16"],
-    ],
+const ATTEND: [[&str; 3]; 3] = [
+    ["pages_attend_32_1", "pages_attend_32_4", "pages_attend_32_8"],
+    ["pages_attend_64_1", "pages_attend_64_4", "pages_attend_64_8"],
+    ["pages_attend_128_1", "pages_attend_128_4", "pages_attend_128_8"],
 ];
-
 /// What pages hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
@@ -242,18 +229,23 @@ pub(crate) unsafe fn attend(
     let (cosines, sines) = rotary.on_cuda("attention over pages", cuda)?;
     let (place, scale) = (format.place()?, format.heads.scale());
     let group = format.heads.group();
-    let held = GROUPS.iter().position(|&held| group <= held).unwrap_or(GROUPS.len() - 1);
-    let chunks = group.div_ceil(GROUPS[held]);
+    let (kernel, held, shared) = if format.bfloat16 {
+        let (kernel, shared) = pages_mma::kernel(cuda, place)?;
+        (kernel, pages_mma::GROUP, shared)
+    } else {
+        let held = GROUPS.iter().position(|&held| group <= held).unwrap_or(GROUPS.len() - 1);
+        (cuda.kernel(SOURCE, ATTEND[place][held])?, GROUPS[held], 0)
+    };
+    let chunks = group.div_ceil(held);
     let Heads { queries, keys, size } = format.heads;
     let head_blocks = keys * chunks;
     let [max_pages, query_heads, keys, size, layer, head_size, split_count] =
         [max_pages, queries, keys, size, layer, SIZES[place], splits].map(|number| number as u32);
-    let kernel = cuda.kernel(SOURCE, qkv.pick(ATTEND[place][held]))?;
     let mut call = cuda.call(&kernel);
     call.arg(&table).arg(&lens).arg(&qkv.address).arg(&cosines).arg(&sines).arg(&partial).arg(&out.address);
     call.arg(&max_pages).arg(&query_heads).arg(&keys).arg(&size).arg(&layer).arg(&scale);
     // SAFETY: the kernel's arguments; the rest is the caller's promise.
-    unsafe { run_over(call, [rows, head_blocks, splits], THREADS, 0) }?;
+    unsafe { run_over(call, [rows, head_blocks, splits], THREADS, shared) }?;
     if splits == 1 {
         return Ok(());
     }

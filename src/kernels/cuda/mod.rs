@@ -42,6 +42,7 @@ pub(crate) const SOURCES: &[&Source] = &[
     super::attention::cuda::SOURCE,
     super::attention::mma::SOURCE,
     super::attention::pages::SOURCE,
+    super::attention::pages_mma::SOURCE,
     super::bfloat16::cuda::SOURCE,
     super::bias::cuda::SOURCE,
     columns::SOURCE,
@@ -87,6 +88,8 @@ struct Loaded {
     modules: BTreeMap<&'static str, Arc<CudaModule>>,
     /// By the source's file and the kernel's name.
     kernels: BTreeMap<(&'static str, &'static str), CudaFunction>,
+    /// Bytes of dynamic shared memory that were asked for, of those kernels that have been.
+    shared: BTreeMap<(&'static str, &'static str), u32>,
 }
 
 impl std::fmt::Debug for Cuda {
@@ -352,11 +355,14 @@ impl Cuda {
         bytes: u32,
     ) -> Result<CudaFunction, KernelError> {
         let kernel = self.kernel(source, name)?;
-        // more than this has to be asked for
-        if bytes > 48 << 10 {
+        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // more than 48 KiB have to be asked for
+        let asked = loaded.shared.entry((source.file, name)).or_insert(48 << 10);
+        if bytes > *asked {
             self.bind()?;
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             driver("asking for shared memory", kernel.set_attribute(attribute, bytes as i32))?;
+            *asked = bytes;
         }
         Ok(kernel)
     }
