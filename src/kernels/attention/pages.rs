@@ -265,7 +265,140 @@ pub(crate) unsafe fn attend(
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Rows, forward};
     use super::*;
+    use crate::kernels::cuda::test_device;
+    use crate::kernels::rotary::{Direction, Scaling, rotate};
+    use crate::kernels::test_values::{activation_of, assert_close, uniform, wide};
+    use crate::kernels::{Device, NumbersMut, View, ViewMut};
+
+    /// Tokens of the rows, the new one among them: none, within a page, over its end, within a split, over its end.
+    const LENS: [usize; 9] = [0, 1, 7, 32, 33, 100, 256, 257, 600];
+
+    fn table(device: &Device, heads: Heads) -> Table {
+        Table::new(device, heads.size, 1000, 100.0, Scaling::None).unwrap()
+    }
+
+    /// Rows of qkv of all tokens but the last of each row, and of the last ones, which are not turned yet.
+    fn tokens(heads: Heads, bfloat16: bool) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let width = heads.qkv_width();
+        let all = uniform("qkv", LENS.iter().sum::<usize>() * width);
+        let all = activation_of(&Device::cpu(), bfloat16, &all.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
+        let all = Device::cpu().download(wide(&Device::cpu(), all.unwrap()).unwrap().view()).unwrap();
+        let (mut before, mut last, mut first) = (Vec::new(), Vec::new(), 0);
+        for len in LENS {
+            let (row, tokens) = (&all[first * width..(first + len) * width], len.saturating_sub(1));
+            before.push(row[..tokens * width].to_vec());
+            last.push(row[tokens * width..].to_vec());
+            first += len;
+        }
+        (before, last)
+    }
+
+    /// What the last tokens attend to, by the op over whole rows on the CPU.
+    fn exact(heads: Heads, bfloat16: bool) -> Vec<f32> {
+        let cpu = Device::cpu();
+        let (before, last) = tokens(heads, bfloat16);
+        let (mut qkv, mut offsets) = (Vec::new(), vec![0]);
+        for (before, mut last) in before.into_iter().zip(last) {
+            let tokens = before.len() / heads.qkv_width();
+            qkv.extend(before);
+            if !last.is_empty() {
+                let (table, place) = (table(&cpu, heads), cpu.indices(&[tokens as u32]).unwrap());
+                let (turned, stride) = (heads.queries + heads.keys, last.len());
+                let x = NumbersMut::from(ViewMut::Host(&mut last[..]));
+                rotate(&cpu, &table, Direction::Forward, turned, stride, &place, x).unwrap();
+                let rounded = activation_of(&cpu, bfloat16, &last).unwrap();
+                qkv.extend(cpu.download(wide(&cpu, rounded).unwrap().view()).unwrap());
+            }
+            offsets.push((qkv.len() / heads.qkv_width()) as u32);
+        }
+        let rows = Rows::new(&cpu, &offsets).unwrap();
+        let width = heads.out_width();
+        let (mut out, mut sums) =
+            (vec![0.0; rows.tokens() * width], vec![0.0; rows.tokens() * heads.queries]);
+        forward(&cpu, heads, &rows, View::Host(&qkv), ViewMut::Host(&mut out), ViewMut::Host(&mut sums))
+            .unwrap();
+        let of_row = |pair: &[u32]| match pair[1] > pair[0] {
+            true => out[(pair[1] as usize - 1) * width..pair[1] as usize * width].to_vec(),
+            false => vec![0.0; width],
+        };
+        offsets.windows(2).flat_map(of_row).collect()
+    }
+
+    /// The same over pages of rows from `rows` on, with splits for the longest of all.
+    fn over_pages(device: &Device, heads: Heads, bfloat16: bool, rows: std::ops::Range<usize>) -> Vec<f32> {
+        let cuda = device.as_cuda().unwrap();
+        let pool = Pool::new(cuda, Format { layers: 2, heads, bfloat16 }).unwrap();
+        let (before, last) = tokens(heads, bfloat16);
+        let layer = 1;
+        let splits = Format::splits(LENS[rows.clone()].iter().copied().max().unwrap_or(0).max(1));
+        let max_pages = splits * SPLIT / PAGE;
+        let mut held = Vec::new();
+        let mut addresses = vec![0; rows.len() * max_pages];
+        for (place, row) in rows.clone().enumerate() {
+            let pages: Vec<Page> = (0..LENS[row].div_ceil(PAGE)).map(|_| pool.page().unwrap()).collect();
+            for (to, page) in addresses[place * max_pages..].iter_mut().zip(&pages) {
+                *to = page.address();
+            }
+            let count = LENS[row].saturating_sub(1);
+            if count > 0 {
+                let of_token: Vec<u64> = (0..count).map(|token| pages[token / PAGE].address()).collect();
+                let slots: Vec<u32> = (0..count).map(|token| (token % PAGE) as u32).collect();
+                let (of_token, slots) = (cuda.numbers(&of_token).unwrap(), cuda.numbers(&slots).unwrap());
+                let at = (of_token.device_ptr(cuda.stream()).0, slots.device_ptr(cuda.stream()).0);
+                let qkv = activation_of(device, bfloat16, &before[row]).unwrap();
+                let qkv = qkv.numbers().pointer("test", cuda).unwrap();
+                // SAFETY: a page of this row, a slot in it and a row of qkv for each token.
+                unsafe { put(cuda, pool.format, layer, at, qkv, count) }.unwrap();
+            }
+            held.push(pages);
+        }
+        let lens: Vec<u32> = LENS[rows.clone()].iter().map(|&len| len as u32).collect();
+        let width = heads.qkv_width();
+        let new: Vec<f32> = rows
+            .clone()
+            .flat_map(|row| if last[row].is_empty() { vec![f32::NAN; width] } else { last[row].clone() })
+            .collect();
+        let qkv = activation_of(device, bfloat16, &new).unwrap();
+        let mut out =
+            activation_of(device, bfloat16, &vec![f32::NAN; rows.len() * heads.out_width()]).unwrap();
+        let partial = cuda.scratch::<f32>(pool.format.partial(rows.len(), splits).unwrap()).unwrap();
+        let (addresses, lens) = (cuda.numbers(&addresses).unwrap(), cuda.numbers(&lens).unwrap());
+        let at = |numbers: &CudaSlice<f32>| numbers.device_ptr(cuda.stream()).0;
+        let rotary = table(device, heads);
+        let attended = Attended {
+            table: addresses.device_ptr(cuda.stream()).0,
+            max_pages,
+            lens: lens.device_ptr(cuda.stream()).0,
+            rows: rows.len(),
+            splits,
+            rotary: &rotary,
+        };
+        let from = qkv.numbers().pointer("test", cuda).unwrap();
+        let to = out.numbers_mut().pointer("test", cuda).unwrap();
+        // SAFETY: the table has a page for all tokens of each row, and the buffers are as long as they must be.
+        unsafe { attend(cuda, pool.format, layer, attended, from, at(&partial), to) }.unwrap();
+        device.download(wide(device, out).unwrap().view()).unwrap()
+    }
+
+    #[test]
+    fn a_new_token_attends_as_the_last_one_of_a_whole_row() {
+        let Some(device) = test_device() else { return };
+        // sizes below, at and between those that pages have; groups of one block, of a part of it, of several
+        for (queries, keys, size) in
+            [(1, 1, 2), (4, 2, 32), (14, 2, 64), (3, 3, 36), (20, 1, 20), (2, 1, 128)]
+        {
+            let heads = Heads { queries, keys, size };
+            for (bfloat16, tolerance) in [(false, 1e-5), (true, 2e-2)] {
+                let got = over_pages(&device, heads, bfloat16, 0..LENS.len());
+                assert_close(&got, &exact(heads, bfloat16), tolerance);
+                // rows of one split need no second kernel, and have the same bits
+                let few = over_pages(&device, heads, bfloat16, 0..7);
+                assert_eq!(few, got[..7 * heads.out_width()], "{heads:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_device_that_is_nearly_full_gives_fewer_pages() {
