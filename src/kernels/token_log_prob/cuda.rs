@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use cudarc::driver::{CudaSlice, DevicePtr, PushKernelArg};
 
+use half::bf16;
+
 use super::OutputLayer;
 use crate::kernels::cuda::{Cuda, Pointer, Source, run};
 use crate::kernels::product::cuda as product;
@@ -108,7 +110,14 @@ pub(super) fn backward(
     let (d_log_prob, d_entropy) = (d_log_prob.cuda(op, cuda)?, d_entropy.cuda(op, cuda)?);
     let (n, indices, block) = (targets.len(), targets.cuda(op, cuda)?, block(vocabulary));
     let logits = Logits::new(cuda, op, kept, block.min(n), vocabulary)?;
-    let kernel = cuda.kernel(SOURCE, "token_log_prob_backward")?;
+    // the gradient of the logits, in the precision in which it is multiplied: in float in their place
+    let longest = groups.iter().map(Range::len).max().unwrap_or(0).min(block);
+    let rounded = match weight.bfloat16 {
+        true => Some(cuda.scratch::<bf16>((longest * vocabulary).max(1))?),
+        false => None,
+    };
+    let name = weight.pick(["token_log_prob_backward_float32", "token_log_prob_backward_bfloat16"]);
+    let kernel = cuda.kernel(SOURCE, name)?;
     let inverse = 1.0 / temperature;
     let blocks = groups
         .iter()
@@ -120,19 +129,22 @@ pub(super) fn backward(
             // SAFETY: as in the forward pass.
             unsafe { product::forward_at(cuda, shape, hidden, weight, z, false) }?;
         }
+        let dz = rounded
+            .as_ref()
+            .map_or(z, |rounded| Pointer { address: rounded.device_ptr(cuda.stream()).0, bfloat16: true });
         let (indices, entropy) = (indices.slice(start..end), entropy.slice(start..end));
         let (log_sum, d_log_prob) = (log_sum.slice(start..end), d_log_prob.slice(start..end));
         let d_entropy = d_entropy.slice(start..end);
         let mut call = cuda.call(&kernel);
-        call.arg(&z.address).arg(&indices).arg(&entropy).arg(&log_sum).arg(&d_log_prob).arg(&d_entropy);
-        call.arg(&vocabulary).arg(&inverse);
-        // SAFETY: as in the forward pass.
+        call.arg(&z.address).arg(&dz.address).arg(&indices).arg(&entropy).arg(&log_sum);
+        call.arg(&d_log_prob).arg(&d_entropy).arg(&vocabulary).arg(&inverse);
+        // SAFETY: as in the forward pass; dz is z, or has room for the longest block.
         unsafe { run(call, (end - start, 1), THREADS) }?;
         // SAFETY: as above; the op has checked both gradients' lengths as well.
         unsafe {
-            product::backward_input_at(cuda, shape, z, weight, d_hidden.from(start * width), false)?;
+            product::backward_input_at(cuda, shape, dz, weight, d_hidden.from(start * width), false)?;
             if let Some(d_weight) = d_weight {
-                product::backward_weight_at(cuda, shape, hidden, z, d_weight)?;
+                product::backward_weight_at(cuda, shape, hidden, dz, d_weight)?;
             }
         }
     }
@@ -143,21 +155,28 @@ pub(super) fn backward(
 mod tests {
     use super::super::{OutputLayer, backward, forward};
     use crate::kernels::product::WeightLayout;
-    use crate::kernels::test_values::{poisoned, twins, uniform};
+    use crate::kernels::test_values::{activation_of, poisoned, twins, uniform, wide};
     use crate::kernels::{Buffer, ViewMut};
 
     #[test]
     fn both_devices_agree_with_logits_kept_and_without() {
         for (n, width, vocabulary) in [(0, 3, 5), (1, 1, 1), (33, 16, 31), (7, 8, 300), (1100, 4, 33)] {
-            for (layout, keep) in [(WeightLayout::InOut, true), (WeightLayout::OutIn, false)] {
+            for (layout, keep, bfloat16) in [
+                (WeightLayout::InOut, true, false),
+                (WeightLayout::OutIn, false, false),
+                (WeightLayout::OutIn, false, true),
+                (WeightLayout::InOut, true, true),
+            ] {
                 let layer = OutputLayer { width, vocabulary, layout, temperature: 0.7 };
-                // logits of some 50, of which the last bit is 4e-6
-                twins([2e-5, 2e-5, 1e-5, 1e-4, 1e-4], |device| {
+                // logits of some 50, of which the last bit is 4e-6; in bfloat16 each term of a gradient is 4e-3 off
+                let gradient = if bfloat16 { 4e-3 * (n as f32).sqrt().max(3.0) } else { 1e-4 };
+                twins([2e-5, 2e-5, 1e-5, gradient, gradient], |device| {
                     let scaled = |name, len| {
-                        device.upload(&uniform(name, len).iter().map(|x| 3.0 * x).collect::<Vec<_>>())
+                        let values: Vec<f32> = uniform(name, len).iter().map(|x| 3.0 * x).collect();
+                        activation_of(device, bfloat16, &values)
                     };
                     let (hidden, weight) =
-                        (scaled("hidden", n * width)?, scaled("weight", width * vocabulary)?);
+                        (wide(device, scaled("hidden", n * width)?)?, scaled("weight", width * vocabulary)?);
                     let tokens: Vec<u32> = (0..n as u32).map(|i| i * 7 % vocabulary as u32).collect();
                     let targets = device.indices(&tokens)?;
                     let mut results = [poisoned(device, n)?, poisoned(device, n)?, poisoned(device, n)?];
@@ -169,7 +188,7 @@ mod tests {
                         device,
                         layer,
                         hidden.view(),
-                        weight.view(),
+                        weight.numbers(),
                         &targets,
                         views.0,
                         views.1,
@@ -185,7 +204,7 @@ mod tests {
                         device,
                         layer,
                         hidden.view(),
-                        weight.view(),
+                        weight.numbers(),
                         &targets,
                         (entropy.view(), log_sum.view()),
                         (d_log_prob.view(), d_entropy.view()),

@@ -1,4 +1,5 @@
-// Log-probability and entropy of a token from the logits of its place, and their gradient, in the place of the logits.
+// Log-probability and entropy of a token from the logits of its place, and their gradient.
+#include "bfloat16.cuh"
 #include "reduce.cuh"
 
 // Sums over z / temperature, relative to their maximum: sum of e^(z - top), and of (z - top) e^(z - top).
@@ -62,12 +63,14 @@ token_log_prob_forward(const float* __restrict__ logits, const unsigned* __restr
 }
 
 // dz = (a (1[j = y] - p) - b p (ln p + H)) / temperature, with the gradients a of the log-probability and b of the entropy.
-extern "C" __global__ void __launch_bounds__(THREADS)
-token_log_prob_backward(float* __restrict__ logits, const unsigned* __restrict__ targets,
-                        const float* __restrict__ entropy, const float* __restrict__ log_sum,
-                        const float* __restrict__ d_log_prob, const float* __restrict__ d_entropy, size_t vocabulary,
-                        float inverse_temperature) {
-    float* z = logits + blockIdx.x * vocabulary;
+// In float it may lie where the logits are.
+template <typename T>
+__device__ __forceinline__ void backward(const float* logits, T* d_logits, const unsigned* __restrict__ targets,
+                                         const float* __restrict__ entropy, const float* __restrict__ log_sum,
+                                         const float* __restrict__ d_log_prob, const float* __restrict__ d_entropy,
+                                         size_t vocabulary, float inverse_temperature) {
+    const float* z = logits + blockIdx.x * vocabulary;
+    T* dz = d_logits + blockIdx.x * vocabulary;
     const float a = d_log_prob[blockIdx.x], b = d_entropy[blockIdx.x];
     const float total = log_sum[blockIdx.x], spread = entropy[blockIdx.x];
     const size_t target = targets[blockIdx.x];
@@ -75,6 +78,18 @@ token_log_prob_backward(float* __restrict__ logits, const unsigned* __restrict__
     for (size_t j = threadIdx.x; j < vocabulary; j += THREADS) {
         const float log_p = z[j] * inverse_temperature - total;
         const float own = j == target ? a : 0.0f;
-        z[j] = (own - expf(log_p) * (a + b * (log_p + spread))) * inverse_temperature;
+        put(dz + j, (own - expf(log_p) * (a + b * (log_p + spread))) * inverse_temperature);
     }
 }
+
+#define BACKWARD(NAME, T)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                               \
+        token_log_prob_backward_##NAME(const float* logits, T* d_logits, const unsigned* __restrict__ targets,          \
+                                       const float* __restrict__ entropy, const float* __restrict__ log_sum,            \
+                                       const float* __restrict__ d_log_prob, const float* __restrict__ d_entropy,       \
+                                       size_t vocabulary, float inverse_temperature) {                                  \
+        backward(logits, d_logits, targets, entropy, log_sum, d_log_prob, d_entropy, vocabulary, inverse_temperature);  \
+    }
+
+BACKWARD(float32, float)
+BACKWARD(bfloat16, bfloat16)
