@@ -1,4 +1,5 @@
-//! RMSNorm on CUDA: a warp for each row; dw in two passes, over parts of the rows and then over the parts.
+//! RMSNorm on CUDA: a block for each row, where a row alone must not wait for itself, and a warp for dx; dw in two passes,
+//! over parts of the rows and then over the parts.
 
 use cudarc::driver::PushKernelArg;
 
@@ -9,9 +10,11 @@ use crate::kernels::{KernelError, Numbers, NumbersMut, View, ViewMut};
 pub(in crate::kernels) const SOURCE: &Source =
     &Source { file: "rms_norm.cu", code: include_str!("rms_norm.cu") };
 
-/// Rows, each of one warp, of a block.
+/// Threads of a row in the forward pass.
+const ROW_THREADS: u32 = 128;
+/// Rows of a block, each of one warp, in the backward pass.
 const BLOCK_ROWS: usize = 8;
-const ROW_THREADS: u32 = 32 * BLOCK_ROWS as u32;
+const BLOCK_THREADS: u32 = 32 * BLOCK_ROWS as u32;
 
 pub(super) fn forward(
     cuda: &Cuda,
@@ -28,10 +31,9 @@ pub(super) fn forward(
     let (y, mut scale) = (y.pointer(op, cuda)?, scale.cuda(op, cuda)?);
     let kernel = cuda.kernel(SOURCE, y.pick(["rms_norm_forward_float32", "rms_norm_forward_bfloat16"]))?;
     let mut call = cuda.call(&kernel);
-    call.arg(&x).arg(&weight).arg(&y.address).arg(&mut scale).arg(&rows).arg(&width).arg(&epsilon);
-    // SAFETY: the kernel's arguments; the op has checked the buffers against rows and width, and the
-    // kernel checks its row.
-    unsafe { run(call, (rows.div_ceil(BLOCK_ROWS), 1), ROW_THREADS) }
+    call.arg(&x).arg(&weight).arg(&y.address).arg(&mut scale).arg(&width).arg(&epsilon);
+    // SAFETY: the kernel's arguments; the op has checked the buffers against rows and width, and each row has a block.
+    unsafe { run(call, (rows, 1), ROW_THREADS) }
 }
 
 pub(super) fn backward(
@@ -58,7 +60,7 @@ pub(super) fn backward(
     call.arg(&x).arg(&weight).arg(&scale).arg(&dy.address).arg(&mut dx).arg(&rows).arg(&width);
     // SAFETY: the kernel's arguments; the op has checked the buffers against rows and width, and the
     // kernel checks its row.
-    unsafe { run(call, (rows.div_ceil(BLOCK_ROWS), 1), ROW_THREADS) }?;
+    unsafe { run(call, (rows.div_ceil(BLOCK_ROWS), 1), BLOCK_THREADS) }?;
 
     let cut = Parts::of(rows, width);
     let mut parts = cut.room(cuda)?;

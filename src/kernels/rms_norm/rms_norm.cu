@@ -1,26 +1,34 @@
-// RMSNorm: y_j = x_j r w_j with r = 1 / sqrt(mean(x^2) + epsilon), for each of `rows` rows of `width`.
+// RMSNorm: y_j = x_j r w_j with r = 1 / sqrt(mean(x^2) + epsilon), for each row of `width`.
 #include "bfloat16.cuh"
 #include "reduce.cuh"
+
+constexpr unsigned THREADS = 128, WARPS = THREADS / 32;
+
+// A block a row, which is read twice, the second time from the cache.
+template <typename T>
+__device__ __forceinline__ void forward(const float* __restrict__ x, const float* __restrict__ weight, T* __restrict__ y,
+                                        float* __restrict__ scale, size_t width, float epsilon) {
+    x += blockIdx.x * width;
+    y += blockIdx.x * width;
+    float squares = 0.0f;
+#pragma unroll 4
+    for (size_t j = threadIdx.x; j < width; j += THREADS) squares += x[j] * x[j];
+    squares = warp_sum(squares);
+    __shared__ float parts[WARPS];
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = squares;
+    __syncthreads();
+    float sum = 0.0f;
+#pragma unroll
+    for (unsigned w = 0; w < WARPS; ++w) sum += parts[w];
+    const float r = 1.0f / sqrtf(sum / float(width) + epsilon);
+    if (threadIdx.x == 0) scale[blockIdx.x] = r;
+#pragma unroll 4
+    for (size_t j = threadIdx.x; j < width; j += THREADS) put(y + j, x[j] * r * weight[j]);
+}
 
 // The row of this thread's warp. All lanes of a warp have the same, so that it may leave as a whole.
 __device__ __forceinline__ size_t row_of_warp() {
     return blockIdx.x * size_t(blockDim.x / 32) + threadIdx.x / 32;
-}
-
-// One warp a row: a row is read twice, the second time from the cache.
-template <typename T>
-__device__ __forceinline__ void forward(const float* __restrict__ x, const float* __restrict__ weight, T* __restrict__ y,
-                                        float* __restrict__ scale, size_t rows, size_t width, float epsilon) {
-    const size_t row = row_of_warp();
-    if (row >= rows) return;
-    const unsigned lane = threadIdx.x % 32;
-    x += row * width;
-    y += row * width;
-    float squares = 0.0f;
-    for (size_t j = lane; j < width; j += 32) squares += x[j] * x[j];
-    const float r = 1.0f / sqrtf(warp_sum(squares) / float(width) + epsilon);
-    if (lane == 0) scale[row] = r;
-    for (size_t j = lane; j < width; j += 32) put(y + j, x[j] * r * weight[j]);
 }
 
 // dx += r (dy w - x r^2 mean(dy w x)). One warp a row.
@@ -60,10 +68,10 @@ __device__ __forceinline__ void backward_weight_parts(const float* __restrict__ 
 }
 
 #define KERNELS(NAME, T)                                                                                              \
-    extern "C" __global__ void __launch_bounds__(256)                                                                 \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                             \
         rms_norm_forward_##NAME(const float* __restrict__ x, const float* __restrict__ weight, T* __restrict__ y,     \
-                                float* __restrict__ scale, size_t rows, size_t width, float epsilon) {                \
-        forward(x, weight, y, scale, rows, width, epsilon);                                                           \
+                                float* __restrict__ scale, size_t width, float epsilon) {                             \
+        forward(x, weight, y, scale, width, epsilon);                                                                 \
     }                                                                                                                 \
     extern "C" __global__ void __launch_bounds__(256)                                                                 \
         rms_norm_backward_x_##NAME(const float* __restrict__ x, const float* __restrict__ weight,                     \
