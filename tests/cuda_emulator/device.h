@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #define PSPO_EMULATED 1
 #define __device__
@@ -123,6 +124,38 @@ inline void emulator_load_matrices(unsigned (&to)[4], const void* row, bool tran
             return unsigned(numbers[column]);
         };
         to[matrix] = transposed ? at(pair, group) | at(pair + 1, group) << 16 : at(group, pair) | at(group, pair + 1) << 16;
+    }
+}
+
+// Copies of 16 bytes that are on their way: what they bring is there once it has been waited for, and NaNs until then.
+struct EmulatorCopies {
+    struct Copy {
+        void* to;
+        const void* from;
+        bool there;
+    };
+    unsigned long long block = 0;
+    std::vector<std::vector<Copy>> groups;  // the last one is open
+};
+inline EmulatorCopies& emulator_copies() {
+    static EmulatorCopies all[1024];
+    EmulatorCopies& own = all[threadIdx.x];
+    if (own.block != emulator_block()) own = {emulator_block(), {{}}};
+    return own;
+}
+inline void emulator_begin_copy(void* to, const void* from, bool there) {
+    if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0) {
+        emulator_fail("a copy of 16 bytes that is not aligned");
+    }
+    memset(to, 0xff, 16);
+    emulator_copies().groups.back().push_back({to, from, there});
+}
+inline void emulator_end_copies() { emulator_copies().groups.emplace_back(); }
+inline void emulator_arrived(size_t on_their_way) {
+    auto& groups = emulator_copies().groups;
+    while (groups.size() > on_their_way + 1) {
+        for (const auto& [to, from, there] : groups.front()) there ? memcpy(to, from, 16) : memset(to, 0, 16);
+        groups.erase(groups.begin());
     }
 }
 

@@ -109,6 +109,7 @@ unsigned char* stacks = nullptr;
 size_t stack_count = 0;
 void* scheduler;
 unsigned current, alive, at_block;
+unsigned long long blocks = 0;
 const Kernel* running = nullptr;
 void** arguments;
 const char* failure;
@@ -162,6 +163,7 @@ void run_block() {
     const unsigned threads = fibers.size();
     alive = threads;
     at_block = 0;
+    ++blocks;
     for (auto& warp : warps) warp.round = warp.arrived = warp.alive = 0;
     for (unsigned i = 0; i < threads; ++i) {
         Fiber& fiber = fibers[i];
@@ -277,6 +279,8 @@ extern "C" const unsigned char* emulator_exchange(unsigned mask, const void* sho
     }
     return slots;
 }
+
+extern "C" unsigned long long emulator_block() { return blocks; }
 
 extern "C" void* emulator_dynamic_shared() { return dynamic_shared.data(); }
 

@@ -21,6 +21,9 @@ extern "C" void emulator_sync_threads();
 // each. They hold until the lane exchanges again.
 extern "C" const unsigned char* emulator_exchange(unsigned mask, const void* shown, size_t size);
 
+// A number that the block has to itself, more than 0.
+extern "C" unsigned long long emulator_block();
+
 // The dynamic shared memory of the block.
 extern "C" void* emulator_dynamic_shared();
 

@@ -1,4 +1,5 @@
-// libnvrtc: compiles kernels with g++ to what the emulated driver loads.
+// libnvrtc: compiles kernels with g++ to what the emulated driver loads. Without what threads wait for on one line of a
+// file, where EMULATOR_WITHOUT=file:line says so: `mutate` sees whether a test finds that.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,9 +45,22 @@ bool run(Program& program, const fs::path& folder, const std::string& arguments)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+// The file's text, less what EMULATOR_WITHOUT takes out of it.
+std::string without(const std::string& name, const std::string& text) {
+    const char* wanted = getenv("EMULATOR_WITHOUT");
+    const std::string place = wanted == nullptr ? "" : wanted;
+    if (place.rfind(name + ":", 0) != 0) return text;
+    size_t start = 0;
+    for (int line = atoi(place.c_str() + name.size() + 1); line > 1; --line) start = text.find('\n', start) + 1;
+    const size_t end = text.find('\n', start);
+    const std::regex wait("(__syncthreads|__syncwarp|arrived<.*>)\\(\\);");
+    return text.substr(0, start) + std::regex_replace(text.substr(start, end - start), wait, ";") + text.substr(end);
+}
+
 Status compile(Program& program, const fs::path& folder) {
-    for (const auto& [name, text] : program.headers) std::ofstream(folder / name) << text;
-    std::ofstream(folder / "kernels.cpp") << "#include \"device.h\"\n#line 1 \"" << program.name << "\"\n" << program.code;
+    for (const auto& [name, text] : program.headers) std::ofstream(folder / name) << without(name, text);
+    std::ofstream(folder / "kernels.cpp") << "#include \"device.h\"\n#line 1 \"" << program.name << "\"\n"
+                                          << without(program.name, program.code);
     const std::string common = "-std=c++17 -O3 -march=native -ffp-contract=fast -fPIC -Wno-unknown-pragmas -I" +
                                (home() / "source").string() + " -I. ";
     if (!run(program, folder, common + "-E kernels.cpp -o expanded.cpp")) return COMPILATION;

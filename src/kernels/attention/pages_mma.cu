@@ -6,6 +6,7 @@
 #include "shared.cuh"
 
 constexpr unsigned QUERIES = 16, WARP_PAGES = SPLIT / WARPS / PAGE;
+static_assert(WARP_PAGES == 2, "one page is worked on while the other is on its way");
 
 // Numbers of a page's keys, or values, in shared memory.
 template <unsigned HEAD>
@@ -78,8 +79,12 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
     for (unsigned p = 0; p < WARP_PAGES; ++p) {
         const unsigned token = warp_first + p * PAGE;
         if (token >= part.end) break;
-        p + 1 < WARP_PAGES ? arrived<WARP_PAGES - 1>() : arrived<0>();
-        __syncwarp();
+        if (p + 1 < WARP_PAGES) {
+            arrived<WARP_PAGES - 1>();
+        } else {
+            arrived<0>();
+        }
+        __syncwarp();  // for what other lanes copied; unseen by an emulated load, which waits for all lanes
         const bfloat16* k = held + 2 * p * PAGE_NUMBERS<HEAD>;
         float s[PAGE / 8][4];
         rows_times_rows<HEAD, PAGE>(s, q, 0, k);
@@ -117,7 +122,7 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
     // a warp's sums lie where its keys were
     constexpr unsigned APART = HEAD + 2, WARP_FLOATS = WARP_PAGES * 2 * PAGE_NUMBERS<HEAD> / 2;
     static_assert(QUERIES * APART <= WARP_FLOATS, "a warp's sums fit where its pages were");
-    __syncwarp();  // all lanes have read them
+    __syncwarp();  // all lanes have read them; unseen by an emulated load, as above
     float* all = reinterpret_cast<float*>(q + QUERIES * PITCH<HEAD>);
     float* own = all + warp * WARP_FLOATS;
 #pragma unroll

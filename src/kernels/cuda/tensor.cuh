@@ -60,7 +60,7 @@ __device__ __forceinline__ void load_transposed(unsigned (&to)[4], const bfloat1
 // block after a barrier behind that.
 __device__ __forceinline__ void begin_copy(bfloat16* to, const bfloat16* from, bool there) {
 #ifdef PSPO_EMULATED
-    for (unsigned i = 0; i < 8; ++i) to[i].bits = there ? from[i].bits : 0;
+    emulator_begin_copy(to, from, there);
 #else
     const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
     const unsigned bytes = there ? 16 : 0;
@@ -69,14 +69,18 @@ __device__ __forceinline__ void begin_copy(bfloat16* to, const bfloat16* from, b
 }
 // Ends a group of copies.
 __device__ __forceinline__ void end_copies() {
-#ifndef PSPO_EMULATED
+#ifdef PSPO_EMULATED
+    emulator_end_copies();
+#else
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 // Waits for all groups of copies but the last GROUPS.
 template <int GROUPS>
 __device__ __forceinline__ void arrived() {
-#ifndef PSPO_EMULATED
+#ifdef PSPO_EMULATED
+    emulator_arrived(GROUPS);
+#else
     asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
 #endif
 }

@@ -97,7 +97,6 @@ template <unsigned N>
 __device__ __forceinline__ void block_sums(Mass (&values)[N]) {
     __shared__ Mass parts[N][MOST_WARPS], sums[N];
     const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
-    __syncthreads();  // the sums before these have been read
 #pragma unroll
     for (unsigned i = 0; i < N; ++i) {
         const Mass sum = warp_sum(values[i]);
