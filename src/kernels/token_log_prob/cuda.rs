@@ -168,8 +168,9 @@ mod tests {
                 (WeightLayout::InOut, true, true),
             ] {
                 let layer = OutputLayer { width, vocabulary, layout, temperature: 0.7 };
-                // logits of some 50, of which the last bit is 4e-6; in bfloat16 each term of a gradient is 4e-3 off
-                let gradient = if bfloat16 { 4e-3 * (n as f32).sqrt().max(3.0) } else { 1e-4 };
+                // logits of some 50, of which the last bit is 4e-6; in bfloat16 each term of a gradient is some 4e-3 off,
+                // and there are as many as tokens or as tokens of the vocabulary
+                let gradient = if bfloat16 { 4e-3 * (n.max(vocabulary).max(9) as f32).sqrt() } else { 1e-4 };
                 twins([2e-5, 2e-5, 1e-5, gradient, gradient], |device| {
                     let scaled = |name, len| {
                         let values: Vec<f32> = uniform(name, len).iter().map(|x| 3.0 * x).collect();
