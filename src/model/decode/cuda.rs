@@ -5,6 +5,7 @@
 //! which is copied to the device before the graph is launched.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUdeviceptr;
@@ -33,8 +34,10 @@ const OP: &str = "decode";
 #[derive(Debug)]
 pub(super) struct CudaDecoder<'a> {
     model: Arc<Model<'a>>,
+    /// By rows.
+    buffers: BTreeMap<usize, Buffers>,
     /// By rows and splits.
-    rooms: BTreeMap<(usize, usize), Room>,
+    steps: BTreeMap<(usize, usize), Step>,
     logits: Vec<f32>,
 }
 
@@ -76,13 +79,8 @@ struct Adapter {
     scale: f32,
 }
 
-/// Buffers of a step of so many rows, and its graph once it has run.
-struct Room {
-    rows: usize,
-    splits: usize,
-    /// The step's inputs, on the host and on the device.
-    given: PinnedHostSlice<u32>,
-    inputs: CudaSlice<u32>,
+/// What a step of so many rows computes in.
+struct Buffers {
     x: Buffer,
     scale: Buffer,
     normed: Activation,
@@ -91,16 +89,31 @@ struct Room {
     gate_up: Activation,
     activated: Activation,
     low: Activation,
-    partial: Buffer,
     logits: Buffer,
+}
+
+/// A step of so many rows and splits: its inputs, and its graph once it has run.
+struct Step {
+    rows: usize,
+    splits: usize,
+    /// The inputs, on the host and on the device.
+    given: PinnedHostSlice<u32>,
+    inputs: CudaSlice<u32>,
+    partial: Buffer,
     has_run: bool,
     graph: Option<Graph>,
 }
 
-impl std::fmt::Debug for Room {
+impl std::fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffers").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { rows, splits, .. } = self;
-        f.debug_struct("Room").field("rows", rows).field("splits", splits).finish_non_exhaustive()
+        f.debug_struct("Step").field("rows", rows).field("splits", splits).finish_non_exhaustive()
     }
 }
 
@@ -196,11 +209,16 @@ impl<'a> CudaDecoder<'a> {
         let output_tiles = Fragments::of(cuda, output_shape(dims, 0), weights.weight(output))?;
         let (cuda, output) = (cuda.clone(), output.clone());
         let model = Arc::new(Model { cuda, trunk, weights, output, output_tiles, matrices, pool, bfloat16 });
-        Ok(Self { model, rooms: BTreeMap::new(), logits: Vec::new() })
+        Ok(Self { model, buffers: BTreeMap::new(), steps: BTreeMap::new(), logits: Vec::new() })
     }
 
     pub(super) fn another(&self) -> Self {
-        Self { model: self.model.clone(), rooms: BTreeMap::new(), logits: Vec::new() }
+        Self {
+            model: self.model.clone(),
+            buffers: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            logits: Vec::new(),
+        }
     }
 
     pub(super) fn trunk(&self) -> &'a Trunk {
@@ -233,9 +251,9 @@ impl<'a> CudaDecoder<'a> {
         Ok(rows.into_iter().map(Prefix::on_cuda).collect())
     }
 
-    /// Runs a step; the logits of the rows are in the room that is returned.
-    fn run(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&Room, ModelError> {
-        let Self { model, rooms, .. } = self;
+    /// Runs a step, and returns where the logits of the rows are.
+    fn run(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&Buffer, ModelError> {
+        let Self { model, buffers, steps, .. } = self;
         let Model { cuda, trunk, pool, .. } = &**model;
         let dims = &trunk.dims;
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= dims.vocabulary) {
@@ -247,14 +265,16 @@ impl<'a> CudaDecoder<'a> {
         }
         let (count, splits) =
             (rows.len().next_power_of_two(), Format::splits(longest + 1).next_power_of_two());
-        let room = match rooms.entry((count, splits)) {
-            std::collections::btree_map::Entry::Occupied(room) => room.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(Room::new(model, count, splits)?)
-            }
+        let buffers = match buffers.entry(count) {
+            Entry::Occupied(buffers) => buffers.into_mut(),
+            Entry::Vacant(place) => place.insert(Buffers::new(model, count)?),
+        };
+        let step = match steps.entry((count, splits)) {
+            Entry::Occupied(step) => step.into_mut(),
+            Entry::Vacant(place) => place.insert(Step::new(model, count, splits)?),
         };
         let inputs = Inputs::of(count, splits);
-        let numbers = cuda.host_slice(&mut room.given)?;
+        let numbers = cuda.host_slice(&mut step.given)?;
         // no tokens in rows that are not there
         numbers[inputs.tokens()..].fill(0);
         for (place, (row, &token)) in rows.iter_mut().zip(tokens).enumerate() {
@@ -268,24 +288,24 @@ impl<'a> CudaDecoder<'a> {
             numbers[inputs.tokens() + place] = token;
             numbers[inputs.lens() + place] = len as u32 + 1;
         }
-        cuda.write(&room.given, &mut room.inputs)?;
-        match &mut room.graph {
+        cuda.write(&step.given, &mut step.inputs)?;
+        match &mut step.graph {
             Some(graph) => cuda.launch(graph)?,
             // The first step loads kernels and chooses those of products, which a graph cannot.
-            None if !room.has_run => {
-                room.step(model, &trunk.device)?;
-                room.has_run = true;
+            None if !step.has_run => {
+                step.queue(model, buffers, &trunk.device)?;
+                step.has_run = true;
             }
             None => {
-                let mut graph = cuda.capture(|cuda| room.step(model, &Device::of(cuda.clone())))?;
+                let mut graph = cuda.capture(|cuda| step.queue(model, buffers, &Device::of(cuda.clone())))?;
                 cuda.launch(&mut graph)?;
-                room.graph = Some(graph);
+                step.graph = Some(graph);
             }
         }
         for row in rows {
             row.pages_mut().expect("a row that has just been fed has pages").advance();
         }
-        Ok(room)
+        Ok(&buffers.logits)
     }
 
     pub(super) fn step(&mut self, rows: &mut [&mut Row], tokens: &[u32]) -> Result<&mut [f32], ModelError> {
@@ -293,8 +313,8 @@ impl<'a> CudaDecoder<'a> {
         if rows.is_empty() {
             return Ok(&mut []);
         }
-        let room = self.run(rows, tokens)?;
-        self.logits = device.download(room.logits.slice(0..rows.len() * vocabulary))?;
+        let logits = self.run(rows, tokens)?;
+        self.logits = device.download(logits.slice(0..rows.len() * vocabulary))?;
         Ok(&mut self.logits)
     }
 
@@ -309,7 +329,7 @@ impl<'a> CudaDecoder<'a> {
             return Ok(Vec::new());
         }
         let (cuda, vocabulary) = (self.model.cuda.clone(), self.model.trunk.dims.vocabulary);
-        let room = self.run(rows, tokens)?;
+        let logits = self.run(rows, tokens)?;
         let mut draws = Vec::with_capacity(rows.len() * DRAW);
         for (row, streams) in streams.iter_mut().enumerate() {
             draws.extend(streams.iter_mut().flat_map(|stream| sample::describe(stream, row)));
@@ -318,10 +338,10 @@ impl<'a> CudaDecoder<'a> {
         let draws = cuda.numbers(&draws)?;
         // tokens, then the bits of their log-probabilities
         let mut drawn = cuda.scratch::<u32>(2 * count)?;
-        let logits = Numbers::from(room.logits.view()).pointer(OP, &cuda)?.address;
+        let logits = Numbers::from(logits.view()).pointer(OP, &cuda)?.address;
         let (stream, bytes) = (cuda.stream(), (count * size_of::<u32>()) as CUdeviceptr);
         let to = drawn.device_ptr_mut(stream).0;
-        // SAFETY: the room has logits for each row; the draws are those of rows that there are; `drawn` has room for
+        // SAFETY: there are logits for each row; the draws are those of rows that there are; `drawn` has room for
         // `count` numbers twice.
         unsafe {
             let draws = draws.device_ptr(stream).0;
@@ -338,18 +358,14 @@ impl<'a> CudaDecoder<'a> {
     }
 }
 
-impl Room {
-    fn new(model: &Model<'_>, rows: usize, splits: usize) -> Result<Self, KernelError> {
-        let Model { cuda, trunk, matrices, pool, bfloat16, .. } = model;
+impl Buffers {
+    fn new(model: &Model<'_>, rows: usize) -> Result<Self, KernelError> {
+        let Model { trunk, matrices, bfloat16, .. } = model;
         let (dims, device): (&Dims, _) = (&trunk.dims, &trunk.device);
         let heads = dims.attention();
         let activation = |width: usize| device.activation(*bfloat16, rows * width);
         let rank = matrices.iter().flatten().map(Prepared::rank).max().unwrap_or(0);
         Ok(Self {
-            rows,
-            splits,
-            given: cuda.pinned(Inputs::of(rows, splits).len())?,
-            inputs: cuda.scratch(Inputs::of(rows, splits).len())?,
             x: device.scratch(rows * dims.width)?,
             scale: device.scratch(rows)?,
             normed: activation(dims.width)?,
@@ -358,31 +374,35 @@ impl Room {
             gate_up: activation(2 * dims.hidden)?,
             activated: activation(dims.hidden)?,
             low: activation(rank)?,
-            partial: device.scratch(pool.format.partial(rows, splits)?)?,
             logits: device.scratch(rows * dims.vocabulary)?,
+        })
+    }
+}
+
+impl Step {
+    fn new(model: &Model<'_>, rows: usize, splits: usize) -> Result<Self, KernelError> {
+        let Model { cuda, trunk, pool, .. } = model;
+        Ok(Self {
+            rows,
+            splits,
+            given: cuda.pinned(Inputs::of(rows, splits).len())?,
+            inputs: cuda.scratch(Inputs::of(rows, splits).len())?,
+            partial: trunk.device.scratch(pool.format.partial(rows, splits)?)?,
             has_run: false,
             graph: None,
         })
     }
 
-    /// Queues all of a step, from the inputs to the logits, on `device`.
-    fn step(&mut self, model: &Model<'_>, device: &Device) -> Result<(), KernelError> {
+    /// Queues all of the step, from the inputs to the logits, on `device`.
+    fn queue(
+        &mut self,
+        model: &Model<'_>,
+        buffers: &mut Buffers,
+        device: &Device,
+    ) -> Result<(), KernelError> {
         let Model { trunk, weights: w, output, output_tiles, matrices, pool, .. } = model;
-        let Self {
-            rows,
-            splits,
-            inputs,
-            x,
-            scale,
-            normed,
-            qkv,
-            attended,
-            gate_up,
-            activated,
-            low,
-            partial,
-            ..
-        } = self;
+        let Self { rows, splits, inputs, partial, .. } = self;
+        let Buffers { x, scale, normed, qkv, attended, gate_up, activated, low, logits } = buffers;
         let (dims, rows) = (&trunk.dims, *rows);
         let cuda = device.as_cuda().ok_or(KernelError::OtherDevice { op: OP })?;
         let stream = cuda.stream();
@@ -441,7 +461,7 @@ impl Room {
             multiply(&place.down, &prepared[3], activated.numbers(), Onto::Sum, x.view_mut().into())?;
         }
         norm(x, &trunk.places.norm, normed)?;
-        let logits = self.logits.view_mut().into();
+        let logits = logits.view_mut().into();
         let (shape, weight) = (output_shape(dims, rows), w.weight(output));
         read(device, shape, output_tiles.as_ref(), weight, normed.numbers(), Onto::Nothing, logits)
     }
@@ -476,7 +496,7 @@ fn read(
     match (tiles, device.as_cuda(), bias) {
         (Some(tiles), Some(cuda), bias) => {
             let (x, y) = (x.pointer(OP, cuda)?, y.pointer(OP, cuda)?);
-            // SAFETY: callers give x and y of the shape's sizes, which the room was made for; x begins an allocation.
+            // SAFETY: callers give x and y of the shape's sizes, which the buffers were made for; x begins an allocation.
             unsafe { tiles.forward(cuda, shape.rows, x, bias, y, accumulate) }
         }
         (_, _, Some(bias)) => {
