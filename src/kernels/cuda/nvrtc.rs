@@ -11,9 +11,10 @@ use crate::kernels::KernelError;
 const OPTIONS: &str = include_str!("nvrtc.options");
 
 /// What kernels may `#include "…"`, as name and text: `.ci/nvrtc` gives NVRTC every `*.cuh` beside this file.
-const HEADERS: [(&str, &str); 9] = [
+const HEADERS: [(&str, &str); 10] = [
     ("bfloat16.cuh", include_str!("bfloat16.cuh")),
     ("factors.cuh", include_str!("factors.cuh")),
+    ("packs.cuh", include_str!("packs.cuh")),
     ("pages.cuh", include_str!("pages.cuh")),
     ("reduce.cuh", include_str!("reduce.cuh")),
     ("rotary.cuh", include_str!("rotary.cuh")),

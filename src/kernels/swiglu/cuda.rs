@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn both_devices_agree() {
-        for (n, hidden) in [(0, 4), (1, 1), (3, 31), (33, 300)] {
+        for (n, hidden) in [(0, 4), (1, 1), (3, 31), (33, 300), (5, 2056)] {
             let gate_up: Vec<f32> = uniform("x", 2 * n * hidden).iter().map(|x| 8.0 * x).collect();
             for (bfloat16, tolerance) in [(false, 1e-5), (true, 4e-3)] {
                 twins([tolerance; 2], |device| {
