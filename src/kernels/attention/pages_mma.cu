@@ -1,12 +1,15 @@
 // Attention of one new token a row over pages, in bfloat16 on the tensor cores.
 //
 // The queries of a key/value head are the 16 rows of a product. A warp has a quarter of the part's tokens, page by page, and
-// all of them are on their way from the beginning on: this is a pass over memory and little else.
+// as much of them is on its way as there is room for: this is a pass over memory and little else.
 #include "pages.cuh"
 #include "shared.cuh"
 
 constexpr unsigned QUERIES = 16, WARP_PAGES = SPLIT / WARPS / PAGE;
-static_assert(WARP_PAGES == 2, "one page is worked on while the other is on its way");
+// Pages that a warp holds at once. With large heads one, so that a block fits where it has 99 KiB of shared memory.
+template <unsigned HEAD>
+constexpr unsigned STAGES = HEAD > 64 ? 1 : 2;
+static_assert(WARP_PAGES == 2, "both are on their way at once, or one after the other");
 
 // Numbers of a page's keys, or values, in shared memory.
 template <unsigned HEAD>
@@ -37,16 +40,15 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
     const unsigned warp_first = part.first + warp * WARP_PAGES * PAGE;
     const Address* pages = attended.table + part.row * size_t(attended.max_pages);
     const bfloat16* of_row = attended.qkv + part.row * size_t(attended.queries + 2 * attended.keys) * size;
-    bfloat16* held = q + QUERIES * PITCH<HEAD> + warp * WARP_PAGES * 2 * PAGE_NUMBERS<HEAD>;
+    bfloat16* held = q + QUERIES * PITCH<HEAD> + warp * STAGES<HEAD> * 2 * PAGE_NUMBERS<HEAD>;
 
-#pragma unroll
-    for (unsigned p = 0; p < WARP_PAGES; ++p) {
+    const auto begin = [&](unsigned p) {
         const unsigned token = warp_first + p * PAGE;
         if (token < part.end) {
             const unsigned count = min(PAGE, part.end - token);
             const bool has_new = part.has_new() && last < token + PAGE;
             auto* page = reinterpret_cast<bfloat16*>(pages[token / PAGE]);
-            bfloat16 *k = held + 2 * p * PAGE_NUMBERS<HEAD>, *v = k + PAGE_NUMBERS<HEAD>;
+            bfloat16 *k = held + p % STAGES<HEAD> * 2 * PAGE_NUMBERS<HEAD>, *v = k + PAGE_NUMBERS<HEAD>;
             begin_page<HEAD>(k, page + part.k_place, count, has_new ? last - token : PAGE);
             begin_page<HEAD>(v, page + part.v_place, count, has_new ? last - token : PAGE);
             if (has_new) {
@@ -64,7 +66,9 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
             }
         }
         end_copies();
-    }
+    };
+#pragma unroll
+    for (unsigned p = 0; p < STAGES<HEAD>; ++p) begin(p);
     for (unsigned i = threadIdx.x; i < QUERIES * HEAD; i += THREADS) {
         const unsigned g = i / HEAD, c = i % HEAD;
         const bool there = g < part.heads && c < size;
@@ -79,13 +83,13 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
     for (unsigned p = 0; p < WARP_PAGES; ++p) {
         const unsigned token = warp_first + p * PAGE;
         if (token >= part.end) break;
-        if (p + 1 < WARP_PAGES) {
-            arrived<WARP_PAGES - 1>();
+        if (p + 1 < STAGES<HEAD>) {
+            arrived<1>();
         } else {
             arrived<0>();
         }
         __syncwarp();  // for what other lanes copied; unseen by an emulated load, which waits for all lanes
-        const bfloat16* k = held + 2 * p * PAGE_NUMBERS<HEAD>;
+        const bfloat16* k = held + p % STAGES<HEAD> * 2 * PAGE_NUMBERS<HEAD>;
         float s[PAGE / 8][4];
         rows_times_rows<HEAD, PAGE>(s, q, 0, k);
 #pragma unroll
@@ -117,10 +121,14 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
             for (unsigned n = 0; n < HEAD / 8; ++n) sums[n][2 * half] *= shrink, sums[n][2 * half + 1] *= shrink;
         }
         weights_times_tile<HEAD, PAGE>(sums, s, k + PAGE_NUMBERS<HEAD>);
+        if (p + STAGES<HEAD> < WARP_PAGES) {
+            __syncwarp();  // all lanes have read it; unseen by an emulated load, as above
+            begin(p + STAGES<HEAD>);
+        }
     }
 
     // a warp's sums lie where its keys were
-    constexpr unsigned APART = HEAD + 2, WARP_FLOATS = WARP_PAGES * 2 * PAGE_NUMBERS<HEAD> / 2;
+    constexpr unsigned APART = HEAD + 2, WARP_FLOATS = STAGES<HEAD> * PAGE_NUMBERS<HEAD>;
     static_assert(QUERIES * APART <= WARP_FLOATS, "a warp's sums fit where its pages were");
     __syncwarp();  // all lanes have read them; unseen by an emulated load, as above
     float* all = reinterpret_cast<float*>(q + QUERIES * PITCH<HEAD>);

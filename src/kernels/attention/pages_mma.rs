@@ -16,9 +16,11 @@ const PADDING: usize = 8;
 /// Kernels by the numbers of a head in a page.
 const ATTEND: [&str; 3] = ["pages_mma_attend_32", "pages_mma_attend_64", "pages_mma_attend_128"];
 
-/// The kernel for heads of that place among [`SIZES`], and its bytes of shared memory: queries, and a split's keys and
-/// values.
+/// Tokens whose keys and values a block holds at once.
+const HELD: [usize; 3] = [SPLIT, SPLIT, SPLIT / 2];
+
+/// The kernel for heads of that place among [`SIZES`], and its bytes of shared memory: queries, keys and values.
 pub(super) fn kernel(cuda: &Cuda, place: usize) -> Result<(CudaFunction, u32), KernelError> {
-    let shared = ((GROUP + 2 * SPLIT) * (SIZES[place] + PADDING) * size_of::<u16>()) as u32;
+    let shared = ((GROUP + 2 * HELD[place]) * (SIZES[place] + PADDING) * size_of::<u16>()) as u32;
     Ok((cuda.kernel_with_shared(SOURCE, ATTEND[place], shared)?, shared))
 }

@@ -21,7 +21,7 @@ mod pointer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::sys::{CUdeviceptr, CUfunction_attribute, CUresult};
+use cudarc::driver::sys::{CUdevice_attribute, CUdeviceptr, CUfunction_attribute, CUresult};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
     DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, ValidAsZeroBits,
@@ -360,6 +360,15 @@ impl Cuda {
         let asked = loaded.shared.entry((source.file, name)).or_insert(48 << 10);
         if bytes > *asked {
             self.bind()?;
+            let most = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+            let most = driver("asking for a device's shared memory", self.shared.context.attribute(most))?;
+            if bytes > most as u32 {
+                let message = format!(
+                    "`{name}` needs {bytes} bytes of shared memory, and a block has {most} there: use bfloat16, or heads \
+                     of at most 64 numbers"
+                );
+                return Err(KernelError::Device(message));
+            }
             let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             driver("asking for shared memory", kernel.set_attribute(attribute, bytes as i32))?;
             *asked = bytes;
@@ -544,6 +553,20 @@ mod tests {
             Err(KernelError::MissingLibrary { remedy, .. }) => assert!(!remedy.is_empty()),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn more_shared_memory_than_there_is_is_told() {
+        let Some(device) = test_device() else { return };
+        let source = crate::kernels::adamw::cuda::SOURCE;
+        let Err(error) = device.as_cuda().unwrap().kernel_with_shared(source, "adamw_step", 1 << 30) else {
+            panic!("no device has so much")
+        };
+        let told = error.to_string();
+        assert!(
+            told.contains("`adamw_step` needs 1073741824 bytes of shared memory, and a block has"),
+            "{told}"
+        );
     }
 
     #[test]

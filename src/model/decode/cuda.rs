@@ -329,13 +329,14 @@ impl<'a> CudaDecoder<'a> {
             return Ok(Vec::new());
         }
         let (cuda, vocabulary) = (self.model.cuda.clone(), self.model.trunk.dims.vocabulary);
-        let logits = self.run(rows, tokens)?;
         let mut draws = Vec::with_capacity(rows.len() * DRAW);
         for (row, streams) in streams.iter_mut().enumerate() {
             draws.extend(streams.iter_mut().flat_map(|stream| sample::describe(stream, row)));
         }
         let count = draws.len() / DRAW;
+        // ahead of the step, as a copy from such memory may wait for all that is queued
         let draws = cuda.numbers(&draws)?;
+        let logits = self.run(rows, tokens)?;
         // tokens, then the bits of their log-probabilities
         let mut drawn = cuda.scratch::<u32>(2 * count)?;
         let logits = Numbers::from(logits.view()).pointer(OP, &cuda)?.address;
