@@ -81,36 +81,8 @@ __device__ __forceinline__ void forward(const unsigned* __restrict__ tiles, cons
         const bfloat16* k = shared + (1 + 2 * stage) * TILE_NUMBERS<HEAD>;
         float s[TILE / 8][4];
         rows_times_rows<HEAD, TILE>(s, q, warp_first - first, k);
-#pragma unroll
-        for (unsigned half = 0; half < 2; ++half) {
-            const unsigned query = warp_first + group + 8 * half;
-            float tile_top = NOTHING;
-#pragma unroll
-            for (unsigned n = 0; n < TILE / 8; ++n) {
-#pragma unroll
-                for (unsigned c = 0; c < 2; ++c) {
-                    float& score = s[n][2 * half + c];
-                    score = key + 8 * n + column + c <= query ? score * scale : NOTHING;
-                    tile_top = fmaxf(tile_top, score);
-                }
-            }
-            const float new_top = fmaxf(top[half], row_max(tile_top));
-            const float shrink = __expf(top[half] - new_top);
-            float tile_total = 0.0f;
-#pragma unroll
-            for (unsigned n = 0; n < TILE / 8; ++n) {
-#pragma unroll
-                for (unsigned c = 0; c < 2; ++c) {
-                    float& score = s[n][2 * half + c];
-                    score = __expf(score - new_top);
-                    tile_total += score;
-                }
-            }
-            total[half] = total[half] * shrink + row_sum(tile_total);
-            top[half] = new_top;
-#pragma unroll
-            for (unsigned n = 0; n < HEAD / 8; ++n) sums[n][2 * half] *= shrink, sums[n][2 * half + 1] *= shrink;
-        }
+        const unsigned end_of[2] = {warp_first + group + 1, warp_first + group + 9};  // a query sees up to itself
+        add_scores<HEAD, TILE>(s, key, end_of, scale, top, total, sums);
         weights_times_tile<HEAD, TILE>(sums, s, k + TILE_NUMBERS<HEAD>);
         __syncthreads();  // this stage has been read
     }

@@ -92,34 +92,7 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
         const bfloat16* k = held + p % STAGES<HEAD> * 2 * PAGE_NUMBERS<HEAD>;
         float s[PAGE / 8][4];
         rows_times_rows<HEAD, PAGE>(s, q, 0, k);
-#pragma unroll
-        for (unsigned half = 0; half < 2; ++half) {
-            float page_top = NOTHING;
-#pragma unroll
-            for (unsigned n = 0; n < PAGE / 8; ++n) {
-#pragma unroll
-                for (unsigned c = 0; c < 2; ++c) {
-                    float& score = s[n][2 * half + c];
-                    score = token + 8 * n + column + c < part.end ? score * attended.scale : NOTHING;
-                    page_top = fmaxf(page_top, score);
-                }
-            }
-            const float new_top = fmaxf(top[half], row_max(page_top)), shrink = __expf(top[half] - new_top);
-            float page_total = 0.0f;
-#pragma unroll
-            for (unsigned n = 0; n < PAGE / 8; ++n) {
-#pragma unroll
-                for (unsigned c = 0; c < 2; ++c) {
-                    float& score = s[n][2 * half + c];
-                    score = __expf(score - new_top);
-                    page_total += score;
-                }
-            }
-            total[half] = total[half] * shrink + row_sum(page_total);
-            top[half] = new_top;
-#pragma unroll
-            for (unsigned n = 0; n < HEAD / 8; ++n) sums[n][2 * half] *= shrink, sums[n][2 * half + 1] *= shrink;
-        }
+        add_scores<HEAD, PAGE>(s, token, {part.end, part.end}, attended.scale, top, total, sums);
         weights_times_tile<HEAD, PAGE>(sums, s, k + PAGE_NUMBERS<HEAD>);
         if (p + STAGES<HEAD> < WARP_PAGES) {
             __syncwarp();  // all lanes have read it; unseen by an emulated load, as above

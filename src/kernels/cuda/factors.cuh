@@ -69,3 +69,40 @@ __device__ __forceinline__ float row_sum(float value) {
     value += __shfl_xor_sync(0xffffffffu, value, 1);
     return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
+
+// Takes scores of the warp's rows into the softmax of each: those of tokens from `first` on, of which those before end[half]
+// count, which are some. A lane has two rows, `half` 0 and 1. Scores become weights.
+template <unsigned HEAD, unsigned TOKENS>
+__device__ __forceinline__ void add_scores(float (&scores)[TOKENS / 8][4], unsigned first, const unsigned (&end)[2],
+                                           float scale, float (&top)[2], float (&total)[2], float (&sums)[HEAD / 8][4]) {
+    const unsigned column = threadIdx.x % 4 * 2;
+#pragma unroll
+    for (unsigned half = 0; half < 2; ++half) {
+        float new_top = NOTHING;
+#pragma unroll
+        for (unsigned n = 0; n < TOKENS / 8; ++n) {
+#pragma unroll
+            for (unsigned c = 0; c < 2; ++c) {
+                float& score = scores[n][2 * half + c];
+                score = first + 8 * n + column + c < end[half] ? score * scale : NOTHING;
+                new_top = fmaxf(new_top, score);
+            }
+        }
+        new_top = fmaxf(top[half], row_max(new_top));
+        const float shrink = __expf(top[half] - new_top);
+        float added = 0.0f;
+#pragma unroll
+        for (unsigned n = 0; n < TOKENS / 8; ++n) {
+#pragma unroll
+            for (unsigned c = 0; c < 2; ++c) {
+                float& score = scores[n][2 * half + c];
+                score = __expf(score - new_top);
+                added += score;
+            }
+        }
+        total[half] = total[half] * shrink + row_sum(added);
+        top[half] = new_top;
+#pragma unroll
+        for (unsigned n = 0; n < HEAD / 8; ++n) sums[n][2 * half] *= shrink, sums[n][2 * half + 1] *= shrink;
+    }
+}

@@ -263,7 +263,7 @@ impl Cuda {
     }
 
     /// `len` zeros on the host, where the device reads them without a copy in between.
-    pub(crate) fn pinned<T: DeviceRepr + ValidAsZeroBits + Clone>(
+    pub(crate) fn pinned<T: DeviceRepr + ValidAsZeroBits>(
         &self,
         len: usize,
     ) -> Result<PinnedHostSlice<T>, KernelError> {
