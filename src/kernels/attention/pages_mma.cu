@@ -69,6 +69,7 @@ __device__ __forceinline__ void attend(const Attended<bfloat16> attended) {
     };
 #pragma unroll
     for (unsigned p = 0; p < STAGES<HEAD>; ++p) begin(p);
+#pragma unroll 8
     for (unsigned i = threadIdx.x; i < QUERIES * HEAD; i += THREADS) {
         const unsigned g = i / HEAD, c = i % HEAD;
         const bool there = g < part.heads && c < size;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
@@ -57,10 +57,11 @@ pub(super) struct Blas {
     handle: sys::cublasLtHandle_t,
     workspace: CudaSlice<u8>,
     chosen: Mutex<BTreeMap<Key, sys::cublasLtMatmulAlgo_t>>,
+    queuing: Mutex<()>,
 }
 
-// SAFETY: cuBLASLt's documentation lets threads share a handle. Products run one after another on the device's one stream,
-// and so have the workspace to themselves.
+// SAFETY: cuBLASLt's documentation lets threads share a handle. Products, of one kernel or several, are queued one at a time
+// on the device's one stream, alone or with a graph, and so have the workspace to themselves.
 unsafe impl Send for Blas {}
 // SAFETY: as above.
 unsafe impl Sync for Blas {}
@@ -78,7 +79,7 @@ impl Blas {
         // SAFETY: bytes of any value are bytes, and cuBLASLt writes them before it reads them.
         let workspace = super::driver("allocating on a CUDA device", unsafe { stream.alloc(WORKSPACE) })?;
         let handle = result::create_handle().map_err(failed)?;
-        Ok(Self { handle, workspace, chosen: Mutex::default() })
+        Ok(Self { handle, workspace, chosen: Mutex::default(), queuing: Mutex::default() })
     }
 }
 
@@ -154,6 +155,8 @@ impl Cuda {
             let description = describe([a.transposed, b.transposed], bias)?;
             let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
             let algorithm = blas.algorithm(product, [a, b], to, bias, &description)?;
+            let _alone = (!self.captures).then(|| blas.alone()); // a graph is queued later
+
             // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
             // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
             unsafe {
@@ -216,6 +219,11 @@ fn describe(
 }
 
 impl Blas {
+    /// Held while a product or a graph is queued: a product's kernels leave sums in the workspace for one another.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.queuing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// The kernel for a product, chosen at its first use.
     fn algorithm(
         &self,

@@ -16,6 +16,7 @@ mod cache;
 pub(super) mod columns;
 mod memory;
 mod nvrtc;
+mod pinned;
 mod pointer;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cudarc::driver::sys::{CUdevice_attribute, CUdeviceptr, CUfunction_attribute, CUresult};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
-    DriverError, LaunchArgs, LaunchConfig, PinnedHostSlice, ValidAsZeroBits,
+    DriverError, LaunchArgs, LaunchConfig,
 };
 use cudarc::driver::{result, sys};
 use cudarc::nvrtc::Ptx;
@@ -33,6 +34,7 @@ use super::{Element, KernelError};
 use cache::Cache;
 pub use memory::{Memory, ViewRef, ViewRefMut};
 pub(crate) use nvrtc::Source;
+pub(crate) use pinned::Pinned;
 pub(crate) use pointer::Pointer;
 
 /// The kernels of all ops, for the test that compiles them.
@@ -62,6 +64,8 @@ pub struct Cuda {
     shared: Arc<Shared>,
     /// What work is queued on: the device's own stream, but while a graph is captured.
     stream: Arc<CudaStream>,
+    /// Whether that is a stream whose work becomes a graph.
+    captures: bool,
 }
 
 struct Shared {
@@ -163,7 +167,7 @@ impl Cuda {
             cache: Cache::of_the_user(),
             loaded: Mutex::default(),
         });
-        Ok(Self { shared, stream })
+        Ok(Self { shared, stream, captures: false })
     }
 
     /// `len` zeros.
@@ -260,36 +264,6 @@ impl Cuda {
     /// A copy of numbers for a kernel's own use.
     pub(crate) fn numbers<T: DeviceRepr>(&self, numbers: &[T]) -> Result<CudaSlice<T>, KernelError> {
         self.allocated(self.stream.clone_htod(numbers), size_of_val(numbers))
-    }
-
-    /// `len` zeros on the host, where the device reads them without a copy in between.
-    pub(crate) fn pinned<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        len: usize,
-    ) -> Result<PinnedHostSlice<T>, KernelError> {
-        // SAFETY: it is filled below.
-        let made = unsafe { self.shared.context.alloc_pinned::<T>(len) };
-        let made = driver("allocating for a CUDA device", made)?;
-        // SAFETY: there is room for `len` numbers, and zeros are numbers of that type.
-        unsafe { driver("waiting for a CUDA device", made.as_ptr())?.cast_mut().write_bytes(0, len) };
-        Ok(made)
-    }
-
-    /// Numbers that [`Cuda::pinned`] made, once the device has read them.
-    pub(crate) fn host_slice<'a, T: ValidAsZeroBits>(
-        &self,
-        numbers: &'a mut PinnedHostSlice<T>,
-    ) -> Result<&'a mut [T], KernelError> {
-        driver("waiting for a CUDA device", numbers.as_mut_slice())
-    }
-
-    /// Copies numbers to memory of the device that has as many.
-    pub(crate) fn write<T: DeviceRepr>(
-        &self,
-        numbers: &PinnedHostSlice<T>,
-        to: &mut CudaSlice<T>,
-    ) -> Result<(), KernelError> {
-        driver("copying to a CUDA device", self.stream.memcpy_htod(numbers, to))
     }
 
     /// What came of an allocation of so many bytes.
@@ -404,7 +378,7 @@ impl Cuda {
         let stream = driver("making a stream", self.shared.context.new_stream())?;
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         driver("beginning a graph", stream.begin_capture(mode))?;
-        let worked = work(&Self { shared: self.shared.clone(), stream: stream.clone() });
+        let worked = work(&Self { shared: self.shared.clone(), stream: stream.clone(), captures: true });
         let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
         worked?;
         let graph = driver("making a graph", graph)?;
@@ -414,6 +388,7 @@ impl Cuda {
     /// Queues a graph's work.
     pub(crate) fn launch(&self, graph: &mut Graph) -> Result<(), KernelError> {
         self.bind()?;
+        let _alone = self.shared.blas.alone();
         // SAFETY: the graph is alive, of this device's context, and used by nobody else meanwhile.
         driver("starting a graph", unsafe {
             result::graph::launch(graph.0.cu_graph_exec(), self.stream.cu_stream())

@@ -34,8 +34,10 @@ const WIDE: [&str; 2] = ["fragments_wide_float32", "fragments_wide_bfloat16"];
 const WIDE_ROWS: usize = 64;
 const WIDE_OUTPUTS: usize = 128;
 const WIDE_THREADS: u32 = 256;
-/// Blocks that the wide kernel is worth: half as many as an H200 has multiprocessors.
+/// Blocks that the wide kernel is worth: half as many as an H200 has multiprocessors; twice as many where it reads the
+/// weight for its first rows alone, since each of them has little of it on its way.
 const WIDE_BLOCKS: usize = 66;
+const WIDE_BLOCKS_OF_FEW: usize = 264;
 
 /// Which kernel takes a product. All give the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,11 @@ enum Way {
 
 impl Way {
     fn of(rows: usize, outputs: usize) -> Self {
+        let blocks = rows.div_ceil(WIDE_ROWS) * outputs.div_ceil(WIDE_OUTPUTS);
+        let enough = if rows <= WIDE_ROWS { WIDE_BLOCKS_OF_FEW } else { WIDE_BLOCKS };
         match NARROW.iter().position(|&(held, _)| rows <= held) {
-            Some(place @ 0..2) => Self::Narrow(place),
-            _ if rows.div_ceil(WIDE_ROWS) * outputs.div_ceil(WIDE_OUTPUTS) >= WIDE_BLOCKS => Self::Wide,
+            Some(place @ 0..3) => Self::Narrow(place),
+            _ if blocks >= enough => Self::Wide,
             place => Self::Narrow(place.unwrap_or(NARROW.len() - 1)),
         }
     }
@@ -300,8 +304,10 @@ mod tests {
         for (rows, outputs, way) in [
             (1, 150_000, Way::Narrow(0)),
             (16, 150_000, Way::Narrow(1)),
-            (17, 150_000, Way::Wide),
-            (17, 896, Way::Narrow(2)),
+            (32, 150_000, Way::Narrow(2)),
+            (33, 150_000, Way::Wide),
+            (64, 9728, Way::Narrow(3)),
+            (65, 9728, Way::Wide),
             (33, 896, Way::Narrow(3)),
             (512, 896, Way::Narrow(3)),
             (1024, 896, Way::Wide),

@@ -268,6 +268,7 @@ sample_draw(const float* __restrict__ logits, const unsigned* __restrict__ draws
             const float weight = weights.of(t);
             const Mass mass = weights.mass(weight);
             sums[0] += mass;
+            if (weight < LEVEL[LEVELS - 1]) continue;  // as nearly all do
 #pragma unroll
             for (unsigned l = 0; l < LEVELS; ++l) {
                 if (weight >= LEVEL[l]) sums[1 + 2 * l] += mass, ++sums[2 + 2 * l];

@@ -9,13 +9,13 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut, PinnedHostSlice};
+use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut};
 use half::bf16;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Prefix, Row};
 use crate::kernels::attention::pages::{self, Attended, Format, PAGE, Pool};
-use crate::kernels::cuda::{Cuda, Graph};
+use crate::kernels::cuda::{Cuda, Graph, Pinned};
 use crate::kernels::product::{self, Fragments, Shape, WeightLayout};
 use crate::kernels::sample::{self, Choice, DRAW, Drawn};
 use crate::kernels::{
@@ -97,7 +97,7 @@ struct Step {
     rows: usize,
     splits: usize,
     /// The inputs, on the host and on the device.
-    given: PinnedHostSlice<u32>,
+    given: Pinned<u32>,
     inputs: CudaSlice<u32>,
     partial: Buffer,
     has_run: bool,
@@ -274,7 +274,7 @@ impl<'a> CudaDecoder<'a> {
             Entry::Vacant(place) => place.insert(Step::new(model, count, splits)?),
         };
         let inputs = Inputs::of(count, splits);
-        let numbers = cuda.host_slice(&mut step.given)?;
+        let numbers = step.given.host_slice()?;
         // no tokens in rows that are not there
         numbers[inputs.tokens()..].fill(0);
         for (place, (row, &token)) in rows.iter_mut().zip(tokens).enumerate() {
@@ -329,14 +329,14 @@ impl<'a> CudaDecoder<'a> {
             return Ok(Vec::new());
         }
         let (cuda, vocabulary) = (self.model.cuda.clone(), self.model.trunk.dims.vocabulary);
-        let mut draws = Vec::with_capacity(rows.len() * DRAW);
+        // ahead of the draws: a step that fails takes nothing out of the streams
+        let logits = self.run(rows, tokens)?;
+        let mut draws = Vec::with_capacity(streams.len() * DRAW);
         for (row, streams) in streams.iter_mut().enumerate() {
             draws.extend(streams.iter_mut().flat_map(|stream| sample::describe(stream, row)));
         }
         let count = draws.len() / DRAW;
-        // ahead of the step, as a copy from such memory may wait for all that is queued
         let draws = cuda.numbers(&draws)?;
-        let logits = self.run(rows, tokens)?;
         // tokens, then the bits of their log-probabilities
         let mut drawn = cuda.scratch::<u32>(2 * count)?;
         let logits = Numbers::from(logits.view()).pointer(OP, &cuda)?.address;
