@@ -30,11 +30,6 @@ adamw_squared_norm_parts(const float* __restrict__ gradient, double* __restrict_
         sum += g * g;
     }
     __shared__ double warps[32];
-    sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) sum += warps[warp];
-        parts[blockIdx.x] = sum;
-    }
+    sum = block_sum(sum, warps);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }

@@ -13,14 +13,8 @@ __device__ __forceinline__ void forward(const float* __restrict__ x, const float
     float squares = 0.0f;
 #pragma unroll 4
     for (size_t j = threadIdx.x; j < width; j += THREADS) squares += x[j] * x[j];
-    squares = warp_sum(squares);
     __shared__ float parts[WARPS];
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = squares;
-    __syncthreads();
-    float sum = 0.0f;
-#pragma unroll
-    for (unsigned w = 0; w < WARPS; ++w) sum += parts[w];
-    const float r = 1.0f / sqrtf(sum / float(width) + epsilon);
+    const float r = 1.0f / sqrtf(block_sum(squares, parts) / float(width) + epsilon);
     if (threadIdx.x == 0) scale[blockIdx.x] = r;
 #pragma unroll 4
     for (size_t j = threadIdx.x; j < width; j += THREADS) put(y + j, x[j] * r * weight[j]);
