@@ -10,8 +10,8 @@ use crate::kernels::cuda::{Cuda, Pointer, Source};
 
 pub(in crate::kernels) const SOURCE: &Source = &Source { file: "mma.cu", code: include_str!("mma.cu") };
 
-/// What a row of a tile has more than its numbers in shared memory.
-const PADDING: usize = 8;
+/// What a row has more than its numbers in shared memory (`cuda/factors.cuh`).
+pub(super) const PADDING: usize = 8;
 /// Threads of a block.
 pub(super) const THREADS: u32 = 128;
 

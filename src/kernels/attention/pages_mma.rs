@@ -2,6 +2,7 @@
 
 use cudarc::driver::CudaFunction;
 
+use super::mma::PADDING;
 use super::pages::{SIZES, SPLIT};
 use crate::kernels::KernelError;
 use crate::kernels::cuda::{Cuda, Source};
@@ -11,8 +12,6 @@ pub(in crate::kernels) const SOURCE: &Source =
 
 /// Query heads of a block.
 pub(super) const GROUP: usize = 16;
-/// What a row in shared memory has more than its numbers there.
-const PADDING: usize = 8;
 /// Kernels by the numbers of a head in a page.
 const ATTEND: [&str; 3] = ["pages_mma_attend_32", "pages_mma_attend_64", "pages_mma_attend_128"];
 

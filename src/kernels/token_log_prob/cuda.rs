@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use cudarc::driver::{CudaSlice, DevicePtr, PushKernelArg};
-
 use half::bf16;
 
 use super::OutputLayer;
