@@ -187,6 +187,6 @@ API cublasLtMatmul(void*, const Product* product, const float* alpha, const void
     }
     if (!fits(*product, *a, *b, *d) || a->type != b->type || memcmp(c, d, sizeof *c) != 0) return INVALID_VALUE;
     const Call call = {*alpha, *beta, *product, *a, *b, *d, from_a, from_b, from_c, to};
-    emulator_enqueue(multiply, &call, sizeof call);
+    emulator_enqueue(stream, multiply, &call, sizeof call);
     return SUCCESS;
 }

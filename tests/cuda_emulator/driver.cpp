@@ -354,26 +354,29 @@ void on_fault(int, siginfo_t* info, void*) {
 
 // ---- streams and graphs --------------------------------------------------------------------------------------------
 
-struct Stream {
-    void* context;
-};
 using Work = std::function<Status()>;
 struct Graph {
     std::vector<Work> work;
 };
-std::unique_ptr<Graph> captured;  // while a stream captures
+struct Stream {
+    void* context;
+    std::unique_ptr<Graph> captured = nullptr;  // while it captures
+};
+thread_local unsigned capturing = 0;  // streams of this thread that do
 
-// Runs work now, or later with its graph.
-Status queue(Work work) {
-    if (captured != nullptr) {
-        captured->work.push_back(std::move(work));
+Graph* captured_by(void* stream) { return stream == nullptr ? nullptr : static_cast<Stream*>(stream)->captured.get(); }
+
+// Runs work now, or later with its stream's graph.
+Status queue(void* stream, Work work) {
+    if (Graph* graph = captured_by(stream); graph != nullptr) {
+        graph->work.push_back(std::move(work));
         return SUCCESS;
     }
     return work();
 }
 
-Status copy(uint64_t to, uint64_t from, size_t size) {
-    return queue([=] {
+Status copy(void* stream, uint64_t to, uint64_t from, size_t size) {
+    return queue(stream, [=] {
         memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), size);
         return SUCCESS;
     });
@@ -390,11 +393,11 @@ extern "C" bool emulator_bound(const void* stream) {
     return bound != nullptr && (stream == nullptr || static_cast<const Stream*>(stream)->context == bound);
 }
 
-extern "C" void emulator_enqueue(void (*run)(const void*), const void* data, size_t size) {
+extern "C" void emulator_enqueue(void* stream, void (*run)(const void*), const void* data, size_t size) {
     std::lock_guard lock(device);
     std::vector<unsigned char> kept(size);
     memcpy(kept.data(), data, size);
-    queue([run, kept] {
+    queue(stream, [run, kept] {
         run(kept.data());
         return SUCCESS;
     });
@@ -464,7 +467,7 @@ API cuMemAlloc_v2(uint64_t* pointer, size_t size) {
 API cuMemAllocAsync(uint64_t* pointer, size_t size, void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    if (captured != nullptr) return NOT_SUPPORTED;  // a graph of ours allocates nothing
+    if (capturing > 0) return NOT_SUPPORTED;  // a graph of ours allocates nothing
     return allocate(pointer, size);
 }
 API cuMemFree_v2(uint64_t pointer) {
@@ -495,7 +498,7 @@ API cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t size) {
 API cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t size, void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    return copy(to, reinterpret_cast<uint64_t>(from), size);
+    return copy(stream, to, reinterpret_cast<uint64_t>(from), size);
 }
 API cuMemcpyDtoH_v2(void* to, uint64_t from, size_t size) {
     ONE_AT_A_TIME;
@@ -504,17 +507,17 @@ API cuMemcpyDtoH_v2(void* to, uint64_t from, size_t size) {
 API cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t size, void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    return copy(reinterpret_cast<uint64_t>(to), from, size);
+    return copy(stream, reinterpret_cast<uint64_t>(to), from, size);
 }
 API cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    return copy(to, from, size);
+    return copy(stream, to, from, size);
 }
 API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t size, void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    return queue([=] { return memset(reinterpret_cast<void*>(to), byte, size), SUCCESS; });
+    return queue(stream, [=] { return memset(reinterpret_cast<void*>(to), byte, size), SUCCESS; });
 }
 
 API cuModuleLoadData(void** loaded, const void* image) {
@@ -577,7 +580,7 @@ API cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     const auto& kernel = *static_cast<Kernel*>(function);
     std::vector<unsigned char> values(kernel.copy(given, nullptr));
     kernel.copy(given, values.data());
-    return queue([=, &kernel] {
+    return queue(stream, [=, &kernel] {
         // each argument has 16 bytes of its own there
         std::vector<void*> pointers;
         for (size_t place = 0; place < values.size(); place += 16) {
@@ -595,24 +598,26 @@ API cuStreamDestroy_v2(void* stream) { return delete static_cast<Stream*>(stream
 API cuStreamSynchronize(void* stream) {
     NEEDS_CONTEXT(stream);
     ONE_AT_A_TIME;
-    return captured == nullptr ? SUCCESS : NOT_SUPPORTED;
+    return capturing == 0 ? SUCCESS : NOT_SUPPORTED;
 }
 API cuStreamWaitEvent(void*, void*, unsigned) { return SUCCESS; }
 API cuStreamBeginCapture_v2(void* stream, int) {
     NEEDS_CONTEXT(stream);
-    if (stream == nullptr) return CAPTURE_UNSUPPORTED;  // as the driver does
-    device.lock();  // until the capture ends: other threads' calls are not of this graph
-    captured = std::make_unique<Graph>();
-    return SUCCESS;
-}
-API cuStreamEndCapture(void*, void** graph) {
-    *graph = captured.release();
-    device.unlock();
-    return SUCCESS;
-}
-API cuStreamIsCapturing(void*, int* status) {
     ONE_AT_A_TIME;
-    return *status = captured != nullptr, SUCCESS;
+    if (stream == nullptr) return CAPTURE_UNSUPPORTED;  // as the driver does
+    static_cast<Stream*>(stream)->captured = std::make_unique<Graph>();
+    ++capturing;
+    return SUCCESS;
+}
+API cuStreamEndCapture(void* stream, void** graph) {
+    ONE_AT_A_TIME;
+    *graph = static_cast<Stream*>(stream)->captured.release();
+    --capturing;
+    return SUCCESS;
+}
+API cuStreamIsCapturing(void* stream, int* status) {
+    ONE_AT_A_TIME;
+    return *status = captured_by(stream) != nullptr, SUCCESS;
 }
 API cuGraphInstantiateWithFlags(void** ready, void* graph, unsigned long long) {
     return *ready = new Graph(*static_cast<Graph*>(graph)), SUCCESS;

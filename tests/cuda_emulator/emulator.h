@@ -34,4 +34,4 @@ extern "C" [[noreturn]] void emulator_fail(const char* why);
 extern "C" bool emulator_bound(const void* stream);
 
 // Runs a call of a stream, or keeps it for the graph that is being captured. `run` gets `data`, which is copied.
-extern "C" void emulator_enqueue(void (*run)(const void*), const void* data, size_t size);
+extern "C" void emulator_enqueue(void* stream, void (*run)(const void*), const void* data, size_t size);

@@ -155,8 +155,7 @@ impl Cuda {
             let description = describe([a.transposed, b.transposed], bias)?;
             let [of_a, of_b, of_result] = layouts(product, [a, b], to)?;
             let algorithm = blas.algorithm(product, [a, b], to, bias, &description)?;
-            // a graph is queued later
-            let _alone = (!self.captures).then(|| blas.alone());
+            let _alone = blas.alone();
             // SAFETY: the buffers have the lengths that the layouts say, by the caller's promise, and are this stream's
             // context's; the descriptors live until the end of this function, and cuBLASLt has read both factors by then.
             unsafe {

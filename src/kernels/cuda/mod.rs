@@ -64,8 +64,6 @@ pub struct Cuda {
     shared: Arc<Shared>,
     /// What work is queued on: the device's own stream, but while a graph is captured.
     stream: Arc<CudaStream>,
-    /// Whether that is a stream whose work becomes a graph.
-    captures: bool,
 }
 
 struct Shared {
@@ -167,7 +165,7 @@ impl Cuda {
             cache: Cache::of_the_user(),
             loaded: Mutex::default(),
         });
-        Ok(Self { shared, stream, captures: false })
+        Ok(Self { shared, stream })
     }
 
     /// `len` zeros.
@@ -378,7 +376,7 @@ impl Cuda {
         let stream = driver("making a stream", self.shared.context.new_stream())?;
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         driver("beginning a graph", stream.begin_capture(mode))?;
-        let worked = work(&Self { shared: self.shared.clone(), stream: stream.clone(), captures: true });
+        let worked = work(&Self { shared: self.shared.clone(), stream: stream.clone() });
         let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
         worked?;
         let graph = driver("making a graph", graph)?;
