@@ -3,5 +3,5 @@
 #[test]
 fn wrong_programs_do_not_compile() {
     let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/ui/*.rs");
+    cases.compile_fail("programs/*.rs");
 }
